@@ -1,0 +1,2 @@
+//! `rch`: the hook and the command line.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `rchd`: the daemon.
+fn main() {}

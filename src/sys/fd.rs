@@ -1,0 +1,152 @@
+//! Descriptors: pipes, blocking modes, readiness for the single-threaded worker, identity.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use super::check;
+
+/// A pipe, close-on-exec at both ends: (read end, write end).
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors the call writes.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel has just given us these two, nobody else owns them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+pub fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: F_GETFL and F_SETFL touch no memory of ours.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let flags = if on {
+        flags | libc::O_NONBLOCK
+    } else {
+        flags & !libc::O_NONBLOCK
+    };
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(|_| ())
+}
+
+pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let flag = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: F_SETFD touches no memory of ours.
+    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_SETFD, flag) }).map(|_| ())
+}
+
+/// Takes over a descriptor that this process was started with (a listening socket, say).
+///
+/// # Safety
+/// Nothing else in the process may own or use `fd`.
+pub unsafe fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller promises ownership.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+pub fn read(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of a live, writable slice.
+    let n = unsafe { libc::read(fd.as_fd().as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of a live slice.
+    let n = unsafe { libc::write(fd.as_fd().as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// One descriptor to wait for, and what was found.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    pub fd: BorrowedFd<'a>,
+    pub read: bool,
+    pub write: bool,
+}
+
+/// What `poll` found about one descriptor. `readable` includes end of file and errors: the next
+/// read tells which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ready {
+    pub readable: bool,
+    pub writable: bool,
+}
+
+/// Waits until one of `watches` is ready or `timeout` has passed (None: for ever); a signal ends
+/// the wait early with nothing ready. The answers stand in the order of `watches`.
+pub fn poll(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
+    let mut fds: Vec<libc::pollfd> = watches
+        .iter()
+        .map(|w| libc::pollfd {
+            fd: w.fd.as_raw_fd(),
+            events: if w.read { libc::POLLIN } else { 0 } | if w.write { libc::POLLOUT } else { 0 },
+            revents: 0,
+        })
+        .collect();
+    // Rounded up, so that a deadline has passed when the wait for it ends.
+    let ms = timeout.map_or(-1, |t| {
+        i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+    });
+    // SAFETY: `fds` is a live array of its own length.
+    match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) }) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+            return Ok(vec![Ready::default(); fds.len()]);
+        }
+        Err(e) => return Err(e),
+    }
+    let gone = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+    Ok(fds
+        .iter()
+        .zip(watches)
+        .map(|(f, w)| Ready {
+            readable: (w.read && f.revents & libc::POLLIN != 0) || f.revents & gone != 0,
+            writable: w.write && f.revents & (libc::POLLOUT | gone) != 0,
+        })
+        .collect())
+}
+
+/// Whether two descriptors are the same pipe, file or terminal (`2>&1`).
+pub fn same_file(a: impl AsFd, b: impl AsFd) -> bool {
+    match (fstat(a.as_fd()), fstat(b.as_fd())) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino, a.st_rdev) == (b.st_dev, b.st_ino, b.st_rdev),
+        _ => false,
+    }
+}
+
+fn fstat(fd: BorrowedFd<'_>) -> io::Result<libc::stat> {
+    // SAFETY: `stat` is plain data, for which zero is a valid value.
+    let mut st: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `st` is live and writable.
+    check(unsafe { libc::fstat(fd.as_raw_fd(), &mut st) })?;
+    Ok(st)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poll_tells_readable_from_quiet() {
+        let (a, b) = pipe().unwrap();
+        let (quiet, _keep) = pipe().unwrap();
+        assert_eq!(write(&b, b"x").unwrap(), 1);
+        let watch = |fd| Watch {
+            fd,
+            read: true,
+            write: false,
+        };
+        let ready = poll(&[watch(quiet.as_fd()), watch(a.as_fd())], None).unwrap();
+        assert_eq!(
+            ready.iter().map(|r| r.readable).collect::<Vec<_>>(),
+            [false, true]
+        );
+    }
+
+    #[test]
+    fn same_file_knows_a_pipe_from_its_twin() {
+        let (_a, b) = pipe().unwrap();
+        let (_c, d) = pipe().unwrap();
+        assert!(same_file(&b, b.try_clone().unwrap()));
+        assert!(!same_file(&b, &d));
+    }
+}

@@ -1,0 +1,192 @@
+//! Files: opening strictly beneath a directory, times without following links, free space.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::check;
+use crate::time::Stamp;
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Opens `path` (relative) beneath `dir`, never through a symbolic link anywhere on the way, nor out
+/// of `dir`: openat2(2) with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, Linux 5.6.
+fn open_beneath(dir: impl AsFd, path: &Path, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    // SAFETY: `open_how` is plain data, for which zero is a valid value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.mode = u64::from(mode);
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+    // SAFETY: the path is a C string, `how` is live and its size is given.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir.as_fd().as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    let fd = check(fd as libc::c_int)?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A directory beneath `dir`.
+pub fn open_dir(dir: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    open_beneath(dir, path, libc::O_DIRECTORY | libc::O_RDONLY, 0)
+}
+
+/// An existing file beneath `dir`, for reading; a FIFO does not block, a terminal is not adopted.
+pub fn open_file(dir: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    open_beneath(
+        dir,
+        path,
+        libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
+        0,
+    )
+}
+
+/// A new file directly in or beneath `dir`; an existing one is an error.
+pub fn create_file(dir: impl AsFd, path: &Path, mode: u32) -> io::Result<OwnedFd> {
+    open_beneath(
+        dir,
+        path,
+        libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
+        mode,
+    )
+}
+
+pub fn mkdirat(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
+    let name = c_path(name)?;
+    // SAFETY: `name` is a C string.
+    check(unsafe { libc::mkdirat(dir.as_fd().as_raw_fd(), name.as_ptr(), mode) }).map(|_| ())
+}
+
+pub fn symlinkat(target: &Path, dir: impl AsFd, name: &Path) -> io::Result<()> {
+    let (target, name) = (c_path(target)?, c_path(name)?);
+    // SAFETY: both are C strings.
+    check(unsafe { libc::symlinkat(target.as_ptr(), dir.as_fd().as_raw_fd(), name.as_ptr()) })
+        .map(|_| ())
+}
+
+/// Renames within one directory.
+pub fn renameat(dir: impl AsFd, from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (c_path(from)?, c_path(to)?);
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: both are C strings.
+    check(unsafe { libc::renameat(dir, from.as_ptr(), dir, to.as_ptr()) }).map(|_| ())
+}
+
+/// Removes a file or, with `is_dir`, an empty directory.
+pub fn unlinkat(dir: impl AsFd, name: &Path, is_dir: bool) -> io::Result<()> {
+    let name = c_path(name)?;
+    let flags = if is_dir { libc::AT_REMOVEDIR } else { 0 };
+    // SAFETY: `name` is a C string.
+    check(unsafe { libc::unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags) }).map(|_| ())
+}
+
+/// What a directory entry is, without following it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// File type and permission bits (inode(7)).
+    pub mode: u32,
+    pub size: u64,
+    pub mtime: Stamp,
+    pub ctime: Stamp,
+    pub ino: u64,
+    pub dev: u64,
+    pub nlink: u64,
+}
+
+impl Stat {
+    pub fn is_dir(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+
+    pub fn is_symlink(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFLNK
+    }
+}
+
+fn stat_of(st: &libc::stat) -> Stat {
+    let ns = |s: i64, n: i64| s.saturating_mul(1_000_000_000).saturating_add(n);
+    Stat {
+        mode: st.st_mode,
+        size: st.st_size as u64,
+        mtime: ns(st.st_mtime, st.st_mtime_nsec),
+        ctime: ns(st.st_ctime, st.st_ctime_nsec),
+        ino: st.st_ino,
+        dev: st.st_dev,
+        nlink: st.st_nlink,
+    }
+}
+
+pub fn lstatat(dir: impl AsFd, name: &Path) -> io::Result<Stat> {
+    let name = c_path(name)?;
+    // SAFETY: `stat` is plain data, for which zero is a valid value.
+    let mut st: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `name` is a C string, `st` is live.
+    check(unsafe {
+        libc::fstatat(
+            dir.as_fd().as_raw_fd(),
+            name.as_ptr(),
+            &mut st,
+            libc::AT_SYMLINK_NOFOLLOW,
+        )
+    })?;
+    Ok(stat_of(&st))
+}
+
+pub fn fstat(fd: impl AsFd) -> io::Result<Stat> {
+    // SAFETY: as in `lstatat`.
+    let mut st: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `st` is live.
+    check(unsafe { libc::fstat(fd.as_fd().as_raw_fd(), &mut st) })?;
+    Ok(stat_of(&st))
+}
+
+/// Sets the modification time of an entry without following it; the access time stays.
+pub fn set_mtime(dir: impl AsFd, name: &Path, mtime: Stamp) -> io::Result<()> {
+    let name = c_path(name)?;
+    let times = [
+        libc::timespec {
+            tv_sec: 0,
+            tv_nsec: libc::UTIME_OMIT,
+        },
+        libc::timespec {
+            tv_sec: mtime.div_euclid(1_000_000_000),
+            tv_nsec: mtime.rem_euclid(1_000_000_000),
+        },
+    ];
+    // SAFETY: `name` is a C string, `times` holds the two entries the call reads.
+    check(unsafe {
+        libc::utimensat(
+            dir.as_fd().as_raw_fd(),
+            name.as_ptr(),
+            times.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+        )
+    })
+    .map(|_| ())
+}
+
+/// Bytes an unprivileged user may still write on the filesystem of `path`.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let path = c_path(path)?;
+    // SAFETY: `statvfs` is plain data, for which zero is a valid value.
+    let mut st: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` is a C string, `st` is live.
+    check(unsafe { libc::statvfs(path.as_ptr(), &mut st) })?;
+    Ok(st.f_bavail.saturating_mul(st.f_frsize))
+}

@@ -1,0 +1,1 @@
+//! Mount, user and pid namespaces (namespaces(7), user_namespaces(7), mount_namespaces(7)).

@@ -1,0 +1,150 @@
+//! What the daemon tells people: plain structs, the same in memory, on the wire and in `--json`.
+//!
+//! Times are milliseconds, sizes bytes, stamps nanoseconds since 1970 UTC. Fields are added, never
+//! renamed or removed, within one `api_version`.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a job is in its life, as far as a waiting person cares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase")]
+pub enum Phase {
+    Scanning,
+    Queued {
+        place: u32,
+        reason: String,
+    },
+    Syncing {
+        worker: String,
+        done: u64,
+        total: u64,
+    },
+    Running {
+        worker: String,
+    },
+    Returning {
+        worker: String,
+        files: u32,
+        done: u64,
+        total: u64,
+    },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub daemon: Daemon,
+    pub workers: Vec<Worker>,
+    /// Active and queued first, then recent ones, newest first.
+    pub jobs: Vec<Job>,
+    pub totals: Totals,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    pub pid: i32,
+    pub version: String,
+    pub socket: String,
+    pub uptime_ms: u64,
+    pub clients: u32,
+    pub rss_kib: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    pub id: String,
+    /// `ssh`, `local`, `command`.
+    pub transport: String,
+    /// `user@host:port` for people; empty for local.
+    pub address: String,
+    /// `unknown`, `up`, `down`, `drained`, `disabled`.
+    pub state: String,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
+    pub slots_total: u32,
+    pub slots_used: u32,
+    pub sessions: u32,
+    pub latency_ms: f64,
+    /// 0 to 100.
+    pub speed: f64,
+    pub priority: u32,
+    pub tags: Vec<String>,
+    pub jobs_done: u64,
+    pub failures: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: u64,
+    /// `scanning`, `queued`, `syncing`, `running`, `returning`, `done`, `failed`, `local`, `cancelled`.
+    pub state: String,
+    pub command: String,
+    pub cwd: String,
+    /// Session id or program and pid of the agent that asked.
+    pub agent: String,
+    pub kind: String,
+    /// Empty until one is chosen.
+    pub worker: String,
+    pub lane: u32,
+    pub slots: u32,
+    /// As a shell reports it; absent while unfinished.
+    pub status: Option<i32>,
+    pub reason: String,
+    pub started: i64,
+    pub elapsed_ms: u64,
+    /// Time the command itself took on the worker.
+    pub remote_ms: u64,
+    pub sent_bytes: u64,
+    pub sent_files: u32,
+    pub returned_bytes: u64,
+    pub returned_files: u32,
+    /// How many clients share this execution.
+    pub subscribers: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    pub remote: u64,
+    pub local: u64,
+    pub deduplicated: u64,
+    pub cancelled: u64,
+    /// Why jobs ran locally, and how often, most frequent first.
+    pub local_reasons: Vec<(String, u64)>,
+    pub sent_bytes: u64,
+    pub returned_bytes: u64,
+    /// Measured local time of the same command minus the remote job's, summed where both are known.
+    pub saved_ms: i64,
+}
+
+/// One worker's answer to `rch workers probe`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub id: String,
+    pub ok: bool,
+    /// Why not; empty if ok.
+    pub error: String,
+    pub hint: String,
+    pub latency_ms: f64,
+    pub slots: u32,
+    pub cpus: u32,
+    pub version: String,
+    /// `rust 1.95.0`, `gcc 12.2.0`, …
+    pub tools: Vec<String>,
+    pub paths_identical: bool,
+    /// Why paths are not identical.
+    pub no_namespace: String,
+    pub rsync: String,
+    pub free_mib: u64,
+    /// The worker's clock minus ours.
+    pub clock_offset_ms: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Benchmark {
+    pub id: String,
+    pub ok: bool,
+    pub error: String,
+    /// 0 to 100.
+    pub speed: f64,
+    pub local_ms: f64,
+    pub remote_ms: f64,
+}

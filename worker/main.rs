@@ -1,0 +1,2 @@
+//! `rch-wkr`: the worker's side.
+fn main() {}
