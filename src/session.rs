@@ -293,7 +293,8 @@ impl Session {
         }
     }
 
-    fn ping(&mut self, now: Instant) {
+    /// Asks for a sign of life.
+    pub fn ping(&mut self, now: Instant) {
         self.hello_at = (now, time::now());
         self.pinged = Some(now);
         self.send(&ToWorker::Ping);
@@ -335,6 +336,11 @@ impl Session {
         if talks && self.pinged.is_none() && now >= self.heard + PING {
             self.ping(now);
         }
+    }
+
+    /// Whether a turn of the loop would move bytes without a new event.
+    pub fn wants_turn(&self) -> bool {
+        self.conn.has_work()
     }
 
     /// True once the child is reaped; the session may be dropped.
