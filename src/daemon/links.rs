@@ -290,12 +290,14 @@ impl Daemon {
         let worker = &self.workers[at];
         let id = worker.conf.id.clone();
         let opened = match &worker.conf.transport {
-            Transport::Local => local_command().and_then(|mut cmd| self.start(&id, &mut cmd)),
+            Transport::Local => {
+                local_command().and_then(|mut cmd| self.start(&id, &mut cmd).map(|_| ()))
+            }
             Transport::Command(prefix) => {
                 let mut cmd = Command::new(&prefix[0]);
                 cmd.args(&prefix[1..])
                     .args(["sh", "-c", "exec ~/.local/bin/rch-wkr serve"]);
-                self.start(&id, &mut cmd)
+                self.start(&id, &mut cmd).map(|_| ())
             }
             Transport::Ssh => self.open_ssh(at),
         };
@@ -308,26 +310,29 @@ impl Daemon {
     fn open_ssh(&mut self, at: usize) -> Result<()> {
         let worker = &self.workers[at];
         let id = worker.conf.id.clone();
-        let live = self
-            .sessions
-            .values()
-            .filter(|s| s.worker == id && s.state() != State::Dead)
-            .count();
-        let ready = worker
+        let load = |m: MasterId| {
+            self.sessions
+                .values()
+                .filter(|s| s.carrier() == Some(m.0))
+                .count()
+        };
+        let mut ready = worker
             .masters
             .iter()
-            .filter(|(_, m)| m.state() == master::State::Ready)
-            .count();
-        if live < ready * ssh::SESSIONS_PER_MASTER {
+            .filter(|(_, m)| m.state() == master::State::Ready);
+        if let Some((carrier, master)) = ready.find(|(m, _)| load(*m) < ssh::SESSIONS_PER_MASTER) {
             let mut cmd = Command::new("ssh");
-            // Sessions are spread by count: the newest master has the most room.
-            let masters = worker.masters.iter().rev().map(|(_, m)| m);
-            let master = masters.filter(|m| m.state() == master::State::Ready).next();
-            let master = master.expect("BUG: counted and not found");
             cmd.args(ssh::session(&worker.conf, master.control()));
-            return self.start(&id, &mut cmd);
+            let carrier = *carrier;
+            let session = self.start(&id, &mut cmd)?;
+            self.sessions
+                .get_mut(&session)
+                .expect("BUG: just started")
+                .carried_by(carrier.0);
+            return Ok(());
         }
-        if worker.masters.len() > ready {
+        let connecting = |m: &Master| matches!(m.state(), master::State::Connecting(_));
+        if worker.masters.iter().any(|(_, m)| connecting(m)) {
             return Ok(());
         }
         let number = MasterId(self.number());
@@ -348,7 +353,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn start(&mut self, worker: &WorkerId, cmd: &mut Command) -> Result<()> {
+    fn start(&mut self, worker: &WorkerId, cmd: &mut Command) -> Result<SessionId> {
         let mut session = Session::start(worker.clone(), cmd, &self.client_id, self.now)?;
         let id = SessionId(self.number());
         let (rd, wr) = session.conn().ends();
@@ -361,7 +366,7 @@ impl Daemon {
         let stderr = self.poller.add(&*session.child(), Key::SessionErr(id));
         stderr.map_err(|e| Error::os("cannot watch a session", &e))?;
         self.sessions.insert(id, session);
-        Ok(())
+        Ok(id)
     }
 
     /// A short path for a control socket, in a folder of ours.

@@ -526,7 +526,7 @@ impl Daemon {
             })
             .collect();
         let choice = Choice {
-            accepted: survey.accepted.clone(),
+            accepted: survey.accepted,
             collect: survey.collect.clone(),
             project: survey.project.clone(),
             manifest: attempt.manifest.clone(),
