@@ -7,6 +7,7 @@ pub mod classify;
 pub mod config;
 pub mod error;
 pub mod ids;
+pub mod nearest;
 pub mod paths;
 pub mod sys;
 pub mod time;
