@@ -78,9 +78,15 @@ pub fn killpg(leader: Pid, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(-leader.0, signal) }).map(|_| ())
 }
 
-/// Reaps one child that has ended, any of ours; `None` if none has.
+/// Reaps one child that has ended, any of ours; `None` if none has. Not for a process whose threads
+/// wait for children of their own.
 pub fn wait_any() -> io::Result<Option<(Pid, Exit, Usage)>> {
     wait(Pid(-1), libc::WNOHANG)
+}
+
+/// Reaps this child if it has ended.
+pub fn try_wait(pid: Pid) -> io::Result<Option<Exit>> {
+    Ok(wait(pid, libc::WNOHANG)?.map(|(_, exit, _)| exit))
 }
 
 /// Waits for this child to end.
