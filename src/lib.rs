@@ -22,6 +22,7 @@ pub mod landing;
 pub mod lanebook;
 pub mod manifest;
 pub mod master;
+pub mod nearest;
 pub mod paths;
 pub mod plan;
 pub mod poll;
