@@ -16,6 +16,8 @@ pub mod paths;
 pub mod products;
 pub mod roots;
 pub mod scan;
+#[cfg(test)]
+pub mod scratch;
 pub mod sys;
 pub mod time;
 pub mod wire;
