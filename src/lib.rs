@@ -30,6 +30,7 @@ pub mod products;
 pub mod roots;
 pub mod scan;
 pub mod sched;
+pub mod scratch;
 pub mod session;
 pub mod spool;
 pub mod sys;

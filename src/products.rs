@@ -36,3 +36,21 @@ pub fn choose(
     let _ = (accepted, collect, project, base, home);
     produced.to_vec()
 }
+
+/// Whether `path` is one that no worker may ever write: what git, cargo, rch or an agent would obey.
+pub fn is_guarded(path: &Path) -> bool {
+    const DIRS: [&str; 6] = [".git", ".cargo", ".rch", ".claude", ".codex", ".gemini"];
+    const FILES: [&str; 4] = [
+        ".envrc",
+        ".rchignore",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+    ];
+    let named = |names: &[&str], part: &std::ffi::OsStr| names.iter().any(|n| part == *n);
+    path.iter().any(|part| named(&DIRS, part)) || path.file_name().is_some_and(|n| named(&FILES, n))
+}
+
+/// Cargo.lock is the one source that cargo itself writes.
+pub fn is_lock_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "Cargo.lock")
+}

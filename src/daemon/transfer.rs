@@ -724,7 +724,7 @@ struct Choice {
 
 impl Choice {
     fn choose(self) -> Vec<Produced> {
-        let home = |name: &Name| landing::look(&self.project, name);
+        let home = |name: &Name| scan::at(&self.project, name);
         let mut chosen = products::choose(
             &self.accepted,
             &self.collect,
