@@ -6,7 +6,7 @@
 //! before they add more.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::bytes::{Malformed, Parsed};
 use crate::poll::Ready;
@@ -147,6 +147,11 @@ impl Conn {
     pub fn has_work(&self) -> bool {
         (self.readable && !self.eof && self.input.len() < INPUT_LIMIT)
             || (self.writable && self.wr.is_some() && self.output.len() > 0)
+    }
+
+    /// The descriptors, for whoever watches them.
+    pub fn ends(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.rd.as_fd(), self.wr.as_ref().map(AsFd::as_fd))
     }
 
     /// Closes our writing side, which a session's peer reads as its end.

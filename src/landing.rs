@@ -50,3 +50,9 @@ impl Landing {
         Err(Error::new("not implemented"))
     }
 }
+
+/// What stands in a file's place here now.
+pub fn look(project: &Project, name: &Name) -> Option<Entry> {
+    let _ = (project, name);
+    None
+}

@@ -108,11 +108,13 @@ impl Changes {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     entries: Vec<(Name, Entry)>,
+    /// When the look at the tree began; no part of the digest.
+    taken: Stamp,
 }
 
 impl Manifest {
     /// Of entries in any order; of two with one name the later stays.
-    pub fn new(mut entries: Vec<(Name, Entry)>) -> Manifest {
+    pub fn new(mut entries: Vec<(Name, Entry)>, taken: Stamp) -> Manifest {
         entries.sort_by(|a, b| order(&a.0, &b.0));
         entries.dedup_by(|later, kept| {
             let twin = later.0 == kept.0;
@@ -121,7 +123,11 @@ impl Manifest {
             }
             twin
         });
-        Manifest { entries }
+        Manifest { entries, taken }
+    }
+
+    pub fn taken(&self) -> Stamp {
+        self.taken
     }
 
     pub fn len(&self) -> usize {
@@ -155,7 +161,7 @@ impl Manifest {
             above.any(|g| g.root == name.root && name.path.starts_with(&g.path))
         };
         let kept = self.iter().filter(|(n, _)| !is_gone(n));
-        Manifest::new(kept.chain(fresh).cloned().collect())
+        Manifest::new(kept.chain(fresh).cloned().collect(), self.taken)
     }
 
     /// Tells trees apart, without looking at content: equal digests mean that `changes` finds
@@ -194,6 +200,7 @@ impl Manifest {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer(MAGIC.to_vec());
+        w.i64(self.taken);
         w.list(&self.entries, |w, (name, entry)| {
             put_name(w, name);
             put_kind(w, &entry.kind);
@@ -210,10 +217,13 @@ impl Manifest {
         if r.raw(MAGIC.len())? != MAGIC {
             return Err(Malformed);
         }
+        let taken = r.i64()?;
         let entries = r.list(|r| Ok((get_name(r)?, get_entry(r)?)))?;
         r.end()?;
         let sorted = entries.is_sorted_by(|a, b| order(&a.0, &b.0).is_lt());
-        sorted.then_some(Manifest { entries }).ok_or(Malformed)
+        sorted
+            .then_some(Manifest { entries, taken })
+            .ok_or(Malformed)
     }
 }
 

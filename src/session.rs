@@ -57,6 +57,8 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct Session {
     pub worker: WorkerId,
+    /// The master it goes through, if it does.
+    carrier: Option<u64>,
     child: Child,
     conn: Conn,
     state: State,
@@ -105,6 +107,7 @@ impl Session {
         .encode(conn.out());
         Ok(Session {
             worker,
+            carrier: None,
             child,
             conn,
             state: State::Connecting,
@@ -120,6 +123,15 @@ impl Session {
             deadline: Some(now + CONNECT),
             idle_since: now,
         })
+    }
+
+    pub fn carried_by(&mut self, master: u64) {
+        self.carrier = Some(master);
+    }
+
+    /// The master whose room it takes, as long as it lives.
+    pub fn carrier(&self) -> Option<u64> {
+        self.carrier.filter(|_| self.state != State::Dead)
     }
 
     pub fn state(&self) -> State {
@@ -293,7 +305,8 @@ impl Session {
         }
     }
 
-    fn ping(&mut self, now: Instant) {
+    /// Asks for a sign of life.
+    pub fn ping(&mut self, now: Instant) {
         self.hello_at = (now, time::now());
         self.pinged = Some(now);
         self.send(&ToWorker::Ping);
@@ -335,6 +348,11 @@ impl Session {
         if talks && self.pinged.is_none() && now >= self.heard + PING {
             self.ping(now);
         }
+    }
+
+    /// Whether a turn of the loop would move bytes without a new event.
+    pub fn wants_turn(&self) -> bool {
+        self.conn.has_work()
     }
 
     /// True once the child is reaped; the session may be dropped.

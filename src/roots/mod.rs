@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::wire::worker::Name;
 
 /// Answers an environment variable of the client.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -39,6 +40,8 @@ pub struct Cargo {
     /// The directory of the workspace's own Cargo.toml.
     pub workspace: PathBuf,
     pub target_dir: PathBuf,
+    /// `build.build-dir`, where cargo keeps what is not final, if that is another directory.
+    pub build_dir: Option<PathBuf>,
     /// `build.target`, in the words that name directories; empty: the host.
     pub targets: Vec<String>,
     /// `build.artifact-dir`.
@@ -54,6 +57,28 @@ pub struct Project {
     pub cargo_home: PathBuf,
     /// `Some` iff a Cargo.toml was found for the command.
     pub cargo: Option<Cargo>,
+}
+
+impl Project {
+    /// Which root `path` (absolute) lies beneath, and where there: the innermost root counts.
+    /// `None` for a root itself, and outside all.
+    pub fn locate(&self, path: &Path) -> Option<Name> {
+        let beneath = |(number, root): (usize, &Root)| {
+            let rest = path.strip_prefix(&root.path).ok()?;
+            Some((root.path.as_os_str().len(), number, rest))
+        };
+        let (_, number, rest) = self.roots.iter().enumerate().filter_map(beneath).max()?;
+        let root = u8::try_from(number).ok()?;
+        crate::paths::is_plain(rest).then(|| Name {
+            root,
+            path: rest.to_path_buf(),
+        })
+    }
+
+    /// Where a file stands here.
+    pub fn place(&self, name: &Name) -> PathBuf {
+        self.roots[usize::from(name.root)].path.join(&name.path)
+    }
 }
 
 /// The roots that `argv`, called in `cwd`, needs.

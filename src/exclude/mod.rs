@@ -1,0 +1,217 @@
+//! Which files never travel: build products, secrets, and what the user names.
+//!
+//! A pattern is a glob over bytes: `*` and `?` stay within a name, `**` crosses directories, `[…]`
+//! and `{…,…}` choose. Without a slash (a trailing one aside) it is matched against the last name,
+//! with one against the whole path beneath the root; a trailing slash means directories only. That
+//! is how .gitignore reads them, except that `!` is a letter. `include_patterns` win over all else.
+//! They reach into a directory that is skipped only if they name the way to it (`target/x/*.bin`
+//! does, `*.bin` does not): otherwise every build product would have to be walked.
+//!
+//! A cargo target directory is known by what cargo leaves in it, never by its name: a source
+//! directory called `target` or `build` is a source directory.
+
+pub mod secret;
+
+use std::path::{Path, PathBuf};
+
+use crate::config;
+use crate::error::{Error, Result};
+use crate::roots::Project;
+
+/// Temporary files of our own landings begin with this. One that a crash left is not a source.
+pub const TEMP_PREFIX: &str = ".rch-tmp-";
+
+/// A longer .rchignore is a mistake.
+const MAX_IGNORE: u64 = 1 << 20;
+
+const BUILT_IN: [&str; 3] = ["*.rlib", "*.rmeta", "node_modules/"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Take,
+    /// The user's includes name it: taken, and its own files are judged as usual.
+    Forced,
+    /// A directory that stays, but for what the user's includes name in it.
+    OnlyIncluded,
+    Skip,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    /// For the whole path if `anchored`, else for the last name.
+    glob: Vec<u8>,
+    anchored: bool,
+    dir_only: bool,
+}
+
+impl Pattern {
+    /// `None` for a blank one.
+    fn new(text: &str) -> Option<Pattern> {
+        let text = text.trim();
+        let (text, dir_only) = match text.strip_suffix('/') {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let bare = text.strip_prefix('/').unwrap_or(text);
+        // To the glob library a leading `!` turns the pattern round.
+        let glob = match bare.strip_prefix('!') {
+            Some(rest) => format!("\\!{rest}"),
+            None => bare.to_string(),
+        };
+        (!glob.is_empty()).then(|| Pattern {
+            glob: glob.into_bytes(),
+            anchored: text.contains('/'),
+            dir_only,
+        })
+    }
+
+    fn matches(&self, path: &Path, is_dir: bool) -> bool {
+        if self.dir_only && !is_dir {
+            return false;
+        }
+        let whole = path.as_os_str().as_encoded_bytes();
+        let last = path.file_name().map_or(whole, |n| n.as_encoded_bytes());
+        fast_glob::glob_match(&self.glob, if self.anchored { whole } else { last })
+    }
+
+    /// Whether it may match something below `dir`, because its first parts match `dir`'s.
+    fn reaches_into(&self, dir: &Path) -> bool {
+        let mut parts = self.glob.split(|&b| b == b'/');
+        self.anchored
+            && dir.iter().all(|name| {
+                let part = parts.next().unwrap_or_default();
+                part != b"**" && fast_glob::glob_match(part, name.as_encoded_bytes())
+            })
+    }
+}
+
+fn patterns<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<Pattern> {
+    let texts = texts.into_iter();
+    texts.filter_map(|t| Pattern::new(t.as_ref())).collect()
+}
+
+/// The rules for one project.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    excludes: Vec<Pattern>,
+    includes: Vec<Pattern>,
+    /// Each root's own .rchignore.
+    ignores: Vec<Vec<Pattern>>,
+    /// Target directories that cargo's configuration or the command names, as (root, path).
+    targets: Vec<(usize, PathBuf)>,
+}
+
+impl Rules {
+    /// # Errors
+    /// An `.rchignore` that is there but cannot be read.
+    pub fn new(project: &Project, config: &config::Transfer) -> Result<Rules> {
+        let built_in = BUILT_IN.iter().map(ToString::to_string);
+        let roots = project.roots.iter();
+        Ok(Rules {
+            excludes: patterns(built_in.chain(config.exclude_patterns.iter().cloned())),
+            includes: patterns(&config.include_patterns),
+            ignores: roots.map(|r| ignore_file(&r.path)).collect::<Result<_>>()?,
+            targets: targets(project),
+        })
+    }
+
+    /// What becomes of the entry at `path` beneath root number `root`, whose place is `full`.
+    pub fn judge(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> Verdict {
+        if self.includes.iter().any(|p| p.matches(path, is_dir)) {
+            Verdict::Forced
+        } else if !self.excluded(root, path, is_dir, full) {
+            Verdict::Take
+        } else if is_dir && self.reaches_into(root, path) {
+            Verdict::OnlyIncluded
+        } else {
+            Verdict::Skip
+        }
+    }
+
+    /// Whether the entry stays here, with all it holds.
+    pub fn skips(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {
+        self.judge(root, path, is_dir, full) == Verdict::Skip
+    }
+
+    fn excluded(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {
+        let ignores = self.ignores.get(root).into_iter().flatten();
+        self.excludes
+            .iter()
+            .chain(ignores)
+            .any(|p| p.matches(path, is_dir))
+            || self.targets.iter().any(|(r, t)| *r == root && t == path)
+            || (is_dir && is_git_store(path))
+            || (!is_dir && (is_temp(path) || secret::is_secret(path, full)))
+    }
+
+    /// Whether an include names something below this directory.
+    pub fn reaches_into(&self, _root: usize, dir: &Path) -> bool {
+        self.includes.iter().any(|p| p.reaches_into(dir))
+    }
+
+    /// Whether the directory at `full`, which `holds` names, is one that cargo builds into.
+    pub fn is_target_dir(&self, full: &Path, holds: impl Fn(&str) -> bool) -> bool {
+        if holds("CACHEDIR.TAG") && is_cargo_tag(&full.join("CACHEDIR.TAG")) {
+            return true;
+        }
+        let beside = || full.parent().is_some_and(|p| p.join("Cargo.toml").exists());
+        let named = full.file_name().is_some_and(|n| n == "target");
+        // A crate of that name has its own Cargo.toml.
+        named && !holds("Cargo.toml") && holds(".rustc_info.json") && beside()
+    }
+}
+
+/// Object databases: large, and useless without the rest of git.
+fn is_git_store(dir: &Path) -> bool {
+    let mut parts = dir.iter().skip_while(|p| *p != ".git").skip(1);
+    let named = dir.file_name().is_some_and(|n| n == "objects");
+    named
+        && parts
+            .next()
+            .is_some_and(|first| first == "objects" || first == "modules" || first == "lfs")
+}
+
+fn is_temp(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
+}
+
+/// Whether a CACHEDIR.TAG is cargo's own (<https://bford.info/cachedir/> gives the first line). Other
+/// programs' caches may be what a test reads.
+fn is_cargo_tag(path: &Path) -> bool {
+    let head = secret::head(path, 256);
+    head.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55")
+        && memchr::memmem::find(&head, b"cargo").is_some()
+}
+
+fn targets(project: &Project) -> Vec<(usize, PathBuf)> {
+    let dirs = project
+        .cargo
+        .iter()
+        .flat_map(|c| [Some(&c.target_dir), c.build_dir.as_ref()]);
+    let beneath = dirs.flatten().filter_map(|dir| project.locate(dir));
+    beneath
+        .map(|name| (usize::from(name.root), name.path))
+        .collect()
+}
+
+fn ignore_file(root: &Path) -> Result<Vec<Pattern>> {
+    let path = root.join(".rchignore");
+    let text = match std::fs::metadata(&path) {
+        Err(_) => return Ok(vec![]),
+        Ok(meta) if meta.len() > MAX_IGNORE => {
+            return Err(Error::new(format!(
+                "cannot read '{}': too long",
+                path.display()
+            )));
+        }
+        Ok(_) => std::fs::read(&path).map_err(|e| Error::path("read", &path, &e))?,
+    };
+    let text = String::from_utf8_lossy(&text);
+    Ok(patterns(
+        text.lines().filter(|l| !l.trim_start().starts_with('#')),
+    ))
+}
+
+#[cfg(test)]
+mod tests;
