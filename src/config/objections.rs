@@ -58,7 +58,7 @@ pub(super) fn of(entry: &Entry<'_>) -> Vec<Objection> {
             object(
                 "ssh_options",
                 format!("bad ssh option '{}': {why}", shown(&option)),
-                Some("write \"Name=value\", as after ssh's -o"),
+                Some("write \"Name=value\", or a flag such as \"-4\""),
             );
         }
     }
@@ -82,14 +82,12 @@ fn name_fault(name: &str, also: &str) -> Option<String> {
     Some(format!("it holds '{}'", odd.escape_default()))
 }
 
+/// The file is the user's own, so any option of ssh's is theirs to use; only what cannot be one is
+/// refused.
 fn option_fault(option: &str) -> Option<&'static str> {
-    let (name, _) = option.split_once('=').unwrap_or((option, ""));
     if option.chars().any(char::is_control) {
         Some("it holds a control character")
-    } else if !option.contains('=')
-        || !name.chars().all(|c| c.is_ascii_alphanumeric())
-        || name.is_empty()
-    {
+    } else if !option.starts_with('-') && !option.contains('=') {
         Some("it is not of the form Name=value")
     } else {
         None

@@ -50,7 +50,7 @@ keys! {
     "user": text(""), "Login name; without it ssh decides";
     "port": Kind::Int { default: 0, min: 1, max: 65_535 }, "Port of sshd; without it ssh decides";
     "identity_file": Kind::Path(""), "Private key; without it ssh decides";
-    "ssh_options": LIST, "Options of ssh_config(5), each 'Name=value'";
+    "ssh_options": LIST, "Options for ssh, each 'Name=value' as in ssh_config(5), or a flag such as '-4'";
     "command": LIST, "For the command transport: a program and arguments after which a command for the node may stand";
     "total_slots": Kind::Int { default: 0, min: 1, max: 4096 }, "How many slots it offers; without it as many as it has CPUs";
     "priority": Kind::Int { default: 100, min: 1, max: 10_000 }, "Its weight in the choice, in percent";
@@ -356,8 +356,8 @@ mod tests {
                 "worker 'a' has no 'command'",
             ),
             (
-                "[[workers]]\nid = \"a\"\nhost = \"h\"\nssh_options = [\"-v\"]\n",
-                "4:15: bad ssh option '-v'",
+                "[[workers]]\nid = \"a\"\nhost = \"h\"\nssh_options = [\"Jump\"]\n",
+                "4:15: bad ssh option 'Jump'",
             ),
             ("workers = 3\n", "1:1: 'workers' is not a list of tables"),
             (
