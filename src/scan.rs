@@ -253,7 +253,11 @@ fn look(full: &Path, entry: &DirEntry, seen: Stamp) -> Result<Option<Entry>> {
 
 /// What stands under a name here now; `None` if there is nothing that could be synced.
 pub fn at(project: &Project, name: &Name) -> Option<Entry> {
-    let path = project.roots.get(usize::from(name.root))?.path.join(&name.path);
+    let path = project
+        .roots
+        .get(usize::from(name.root))?
+        .path
+        .join(&name.path);
     let meta = path.symlink_metadata().ok()?;
     let kind = if meta.is_file() {
         Kind::File

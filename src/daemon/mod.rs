@@ -16,6 +16,7 @@ mod survey;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
+use crate::fleet::{Lease, Slots};
 use crate::ids::{ClientId, JobId, SessionId, WorkerId};
 use crate::lanebook::Lanebook;
 use crate::manifest::Entry;
@@ -57,6 +59,8 @@ enum Key {
     MasterErr(MasterId),
     /// A job's rsync.
     Rsync(JobId),
+    /// A process that runs a command here.
+    Local(u64),
 }
 
 /// What the crew has done.
@@ -97,6 +101,9 @@ struct Daemon {
     recent: VecDeque<status::Job>,
     totals: status::Totals,
     local_reasons: HashMap<String, u64>,
+    /// For commands that run here after all, and the processes that hold them.
+    local_slots: Arc<Slots>,
+    locals: HashMap<u64, (OwnedFd, Lease)>,
     next_id: u64,
     /// Leave as soon as every client has been told.
     leaving: bool,
@@ -181,6 +188,11 @@ impl Daemon {
             }
             Key::Master(id) => self.with_master(id, |m| m.note_output(ready)),
             Key::MasterErr(id) => self.with_master(id, |m| m.note_stderr(ready)),
+            // A pidfd is readable when its process has ended.
+            Key::Local(id) if ready.readable => {
+                self.locals.remove(&id);
+            }
+            Key::Local(_) => {}
             Key::Rsync(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.note_rsync(ready);

@@ -16,6 +16,7 @@ use crate::client;
 use crate::config::{self, Config};
 use crate::crew::Crew;
 use crate::error::{Error, Result};
+use crate::fleet::Slots;
 use crate::lanebook::Lanebook;
 use crate::log::{self, Level};
 use crate::paths;
@@ -132,6 +133,12 @@ fn build(
     poller.add(&signals, Key::Signals).map_err(failed)?;
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
     let crew = Crew::new(threads, &poller.waker()).map_err(failed)?;
+    let cores =
+        std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let local_slots = match config.general.local_slots {
+        0 => (cores / 2).max(1),
+        n => n,
+    };
     Ok(Daemon {
         lanes: Lanebook::open(cache.join("manifests")),
         client_id: client_id(&cache)?,
@@ -155,6 +162,8 @@ fn build(
         recent: VecDeque::new(),
         totals: status::Totals::default(),
         local_reasons: HashMap::new(),
+        local_slots: Slots::new(local_slots),
+        locals: HashMap::new(),
         next_id: 0,
         leaving: false,
         again: false,
