@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
-        &["sys", "error", "bytes", "ids", "time", "log", "nearest", "scratch"],
+        &[
+            "sys", "error", "bytes", "ids", "time", "log", "nearest", "scratch",
+        ],
     ),
     (
         1,

@@ -27,7 +27,12 @@ pub fn files(dir: &Path, keep: &dyn Fn(&Path) -> bool) -> BTreeMap<PathBuf, (u32
     found
 }
 
-fn walk(top: &Path, dir: &Path, keep: &dyn Fn(&Path) -> bool, found: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
+fn walk(
+    top: &Path,
+    dir: &Path,
+    keep: &dyn Fn(&Path) -> bool,
+    found: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>,
+) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let meta = path.symlink_metadata().unwrap();
@@ -35,11 +40,17 @@ fn walk(top: &Path, dir: &Path, keep: &dyn Fn(&Path) -> bool, found: &mut BTreeM
             walk(top, &path, keep, found);
         } else if keep(path.strip_prefix(top).unwrap()) {
             let content = if meta.is_symlink() {
-                std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                std::fs::read_link(&path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes()
             } else {
                 std::fs::read(&path).unwrap()
             };
-            found.insert(path.strip_prefix(top).unwrap().into(), (meta.permissions().mode() & 0o7777, content));
+            found.insert(
+                path.strip_prefix(top).unwrap().into(),
+                (meta.permissions().mode() & 0o7777, content),
+            );
         }
     }
 }
@@ -65,7 +76,10 @@ pub fn steady(text: &[u8]) -> String {
     };
     let mut at = 0;
     while at < lines.len() {
-        let end = lines[at..].iter().position(|l| !parallel(l)).map_or(lines.len(), |n| at + n);
+        let end = lines[at..]
+            .iter()
+            .position(|l| !parallel(l))
+            .map_or(lines.len(), |n| at + n);
         lines[at..end].sort();
         at = end + 1;
     }
@@ -75,14 +89,21 @@ pub fn steady(text: &[u8]) -> String {
 /// `in 0.52s` and `finished in 1m 02s` become `in TIME`.
 fn duration_free(line: &str) -> String {
     match line.rfind(" in ") {
-        Some(at) if line[at + 4..].starts_with(|c: char| c.is_ascii_digit()) => format!("{} in TIME", &line[..at]),
+        Some(at) if line[at + 4..].starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{} in TIME", &line[..at])
+        }
         _ => line.to_owned(),
     }
 }
 
 /// Runs the command remotely in a fresh project, then locally in the same place, and compares. `make`
 /// lays the project out; `keep` says which files count.
-pub fn compare(home: &Home, make: &dyn Fn(&Path), argv: &[&str], keep: &dyn Fn(&Path) -> bool) -> Outcome {
+pub fn compare(
+    home: &Home,
+    make: &dyn Fn(&Path),
+    argv: &[&str],
+    keep: &dyn Fn(&Path) -> bool,
+) -> Outcome {
     compare_with(home, make, argv, keep, &[])
 }
 
@@ -95,21 +116,50 @@ pub fn compare_with(
 ) -> Outcome {
     fresh(home, make);
     let mut cmd = home.rch(&["exec", "--"]);
-    cmd.args(argv).envs(env.iter().copied()).env("RCH_REQUIRE_REMOTE", "1");
+    cmd.args(argv)
+        .envs(env.iter().copied())
+        .env("RCH_REQUIRE_REMOTE", "1");
     let output = cmd.output().unwrap();
-    assert_ne!(output.status.code(), Some(122), "{}", home.story(argv, &output));
+    assert_ne!(
+        output.status.code(),
+        Some(122),
+        "{}",
+        home.story(argv, &output)
+    );
     let story = home.story(argv, &output);
     let remote = outcome(output, &home.project, keep);
     fresh(home, make);
-    let output = home.command(argv[0]).args(&argv[1..]).envs(env.iter().copied()).output().unwrap();
+    let output = home
+        .command(argv[0])
+        .args(&argv[1..])
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
     let local = outcome(output, &home.project, keep);
     assert_eq!(remote.stdout, local.stdout, "stdout of {argv:?}\n{story}");
     assert_eq!(remote.stderr, local.stderr, "stderr of {argv:?}\n{story}");
-    assert_eq!((remote.code, remote.signal), (local.code, local.signal), "status of {argv:?}\n{story}");
-    let names = |o: &Outcome| o.files.iter().map(|(p, (m, c))| (p.clone(), *m, c.len())).collect::<Vec<_>>();
-    assert_eq!(names(&remote), names(&local), "files (path, mode, size) of {argv:?}\n{story}");
+    assert_eq!(
+        (remote.code, remote.signal),
+        (local.code, local.signal),
+        "status of {argv:?}\n{story}"
+    );
+    let names = |o: &Outcome| {
+        o.files
+            .iter()
+            .map(|(p, (m, c))| (p.clone(), *m, c.len()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&remote),
+        names(&local),
+        "files (path, mode, size) of {argv:?}\n{story}"
+    );
     for (path, (_, content)) in &remote.files {
-        assert!(*content == local.files[path].1, "'{}' differs after {argv:?}\n{story}", path.display());
+        assert!(
+            *content == local.files[path].1,
+            "'{}' differs after {argv:?}\n{story}",
+            path.display()
+        );
     }
     remote
 }

@@ -34,7 +34,10 @@ impl Home {
     }
 
     pub fn fleet(&self, workers: &[&Sshd], slots: u32) {
-        let entries: String = workers.iter().map(|w| w.entry(&self.key(), slots)).collect();
+        let entries: String = workers
+            .iter()
+            .map(|w| w.entry(&self.key(), slots))
+            .collect();
         write(&self.path().join(".config/rch/workers.toml"), &entries);
     }
 
@@ -76,14 +79,28 @@ impl Home {
 
     /// `rch exec -- ARGV`, which must not fall back.
     pub fn exec(&self, argv: &[&str]) -> Output {
-        let output = self.rch(&["exec", "--"]).args(argv).env("RCH_REQUIRE_REMOTE", "1").output().unwrap();
-        assert_ne!(output.status.code(), Some(122), "{}", self.story(argv, &output));
+        let output = self
+            .rch(&["exec", "--"])
+            .args(argv)
+            .env("RCH_REQUIRE_REMOTE", "1")
+            .output()
+            .unwrap();
+        assert_ne!(
+            output.status.code(),
+            Some(122),
+            "{}",
+            self.story(argv, &output)
+        );
         output
     }
 
     /// What a failing test tells.
     pub fn story(&self, argv: &[&str], output: &Output) -> String {
-        let list = Command::new("ls").args(["-laR", "--ignore=target"]).arg(&self.project).output().unwrap();
+        let list = Command::new("ls")
+            .args(["-laR", "--ignore=target"])
+            .arg(&self.project)
+            .output()
+            .unwrap();
         format!(
             "command: {argv:?}\ncwd: {}\nstatus: {:?} signal {:?}\nstdout: {}\nstderr: {}\nlog: {}\nlisting: {}",
             self.project.display(),

@@ -52,7 +52,10 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = found() {
             return value;
         }
-        assert!(std::time::Instant::now() < until, "{what} did not happen within a minute");
+        assert!(
+            std::time::Instant::now() < until,
+            "{what} did not happen within a minute"
+        );
         // Polled with a bound: what is awaited here announces itself nowhere.
         std::thread::park_timeout(std::time::Duration::from_millis(10));
     }
@@ -64,7 +67,10 @@ pub fn sample_crate(dir: &Path) {
         &dir.join("Cargo.toml"),
         "[package]\nname = \"sample\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n",
     );
-    write(&dir.join("build.rs"), "fn main() { println!(\"cargo:rustc-env=BUILT_IN={}\", std::env::current_dir().unwrap().display()); }\n");
+    write(
+        &dir.join("build.rs"),
+        "fn main() { println!(\"cargo:rustc-env=BUILT_IN={}\", std::env::current_dir().unwrap().display()); }\n",
+    );
     write(
         &dir.join("src/lib.rs"),
         "pub fn place() -> String {\n    format!(\"{} {} {}\", env!(\"CARGO_MANIFEST_DIR\"), file!(), env!(\"BUILT_IN\"))\n}\n\n#[test]\nfn passes() {}\n\n#[test]\nfn fails_if_asked() {\n    if std::env::var_os(\"FAIL\").is_some() {\n        panic!(\"asked to\");\n    }\n}\n",

@@ -63,12 +63,19 @@ impl Sshd {
 
     pub fn odd(id: &str, key: &Path, odd: &Oddities) -> Sshd {
         // Distinct between test programs that run side by side.
-        let uid = 20_000 + (std::process::id() % 2000) * 20 + NEXT_UID.fetch_add(1, Ordering::Relaxed);
+        let uid =
+            20_000 + (std::process::id() % 2000) * 20 + NEXT_UID.fetch_add(1, Ordering::Relaxed);
         let dir = Dir::new(&format!("worker-{id}"));
         let port = free_port();
         lay_out(dir.path(), uid, port, key, odd);
         let child = boot(dir.path(), uid, odd);
-        Sshd { id: id.into(), port, uid, dir, child }
+        Sshd {
+            id: id.into(),
+            port,
+            uid,
+            dir,
+            child,
+        }
     }
 
     /// The home folder of the worker's user, as seen from here.
@@ -90,9 +97,17 @@ impl Sshd {
     pub fn processes(&self) -> Vec<(i32, String)> {
         let mut found = vec![];
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+                continue;
+            };
             let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-            let uid = status.lines().find_map(|l| l.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+            let uid = status.lines().find_map(|l| {
+                l.strip_prefix("Uid:")?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            });
             if uid == Some(self.uid) && !status.contains("State:\tZ") {
                 let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
                 found.push((pid, String::from_utf8_lossy(&line).replace('\0', " ")));
@@ -104,7 +119,10 @@ impl Sshd {
     /// Processes that a job left behind: everything but sshd and an idle rch-wkr.
     pub fn leftovers(&self) -> Vec<(i32, String)> {
         let ours = |c: &str| c.contains("sshd") || c.contains("rch-wkr");
-        self.processes().into_iter().filter(|(_, c)| !ours(c)).collect()
+        self.processes()
+            .into_iter()
+            .filter(|(_, c)| !ours(c))
+            .collect()
     }
 }
 
@@ -117,7 +135,11 @@ impl Drop for Sshd {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
@@ -125,7 +147,10 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
     let user = format!("builder:x:{uid}:{uid}::/home/builder:/bin/bash\n");
     let append = |file: &str, line: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        write(&dir.join(file.trim_start_matches('/')), &format!("{text}{line}"));
+        write(
+            &dir.join(file.trim_start_matches('/')),
+            &format!("{text}{line}"),
+        );
     };
     append("/etc/passwd", &user);
     append("/etc/group", &format!("builder:x:{uid}:\n"));
@@ -136,16 +161,24 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey /home/sshd/host\nAuthorizedKeysFile /home/sshd/keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nMaxStartups 10:30:100\nMaxSessions 10\n"
         ),
     );
-    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join("home/sshd/host")));
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(dir.join("home/sshd/host")));
     std::fs::copy(key.with_extension("pub"), dir.join("home/sshd/keys")).unwrap();
     for folder in [".rustup", ".cargo/bin", ".local/bin", ".cache"] {
         std::fs::create_dir_all(home.join(folder)).unwrap();
     }
     write(&home.join(".bashrc"), &odd.bashrc);
     if !odd.bare {
-        std::fs::copy(env!("CARGO_BIN_EXE_rch-wkr"), home.join(".local/bin/rch-wkr")).unwrap();
+        std::fs::copy(
+            env!("CARGO_BIN_EXE_rch-wkr"),
+            home.join(".local/bin/rch-wkr"),
+        )
+        .unwrap();
     }
-    run(Command::new("chown").args(["-R", &format!("{uid}:{uid}")]).arg(&home));
+    run(Command::new("chown")
+        .args(["-R", &format!("{uid}:{uid}")])
+        .arg(&home));
     for folder in [dir, &dir.join("home")] {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -155,23 +188,39 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
 fn boot(dir: &Path, uid: u32, odd: &Oddities) -> Child {
     let rustup = home_of("RUSTUP_HOME", ".rustup");
     let cargo = home_of("CARGO_HOME", ".cargo").join("bin");
-    let size = odd.home_mib.map_or(String::new(), |mib| format!("size={mib}m,mode=755"));
+    let size = odd
+        .home_mib
+        .map_or(String::new(), |mib| format!("size={mib}m,mode=755"));
     let mut cmd = Command::new("unshare");
-    cmd.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", MOUNTS, "sh"])
-        .args([dir, &rustup, &cargo])
-        .args([size, format!("{uid}:{uid}")])
-        .arg(std::env::temp_dir())
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = cmd.spawn().expect("unshare (util-linux) is needed to make a worker");
+    cmd.args([
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+        MOUNTS,
+        "sh",
+    ])
+    .args([dir, &rustup, &cargo])
+    .args([size, format!("{uid}:{uid}")])
+    .arg(std::env::temp_dir())
+    .env_clear()
+    .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+    .process_group(0)
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped());
+    let mut child = cmd
+        .spawn()
+        .expect("unshare (util-linux) is needed to make a worker");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut said = String::new();
     loop {
-        let Some(Ok(line)) = lines.next() else { panic!("sshd did not start (is this root?):\n{said}") };
+        let Some(Ok(line)) = lines.next() else {
+            panic!("sshd did not start (is this root?):\n{said}")
+        };
         said.push_str(&line);
         said.push('\n');
         if line.contains("Server listening") {
@@ -190,7 +239,10 @@ fn boot(dir: &Path, uid: u32, odd: &Oddities) -> Child {
 }
 
 pub fn home_of(var: &str, fallback: &str) -> PathBuf {
-    std::env::var_os(var).map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(fallback), Into::into)
+    std::env::var_os(var).map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(fallback),
+        Into::into,
+    )
 }
 
 fn run(cmd: &mut Command) {
@@ -202,7 +254,9 @@ fn run(cmd: &mut Command) {
 pub fn key(dir: &Path) -> PathBuf {
     let key = dir.join("login");
     if !key.exists() {
-        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key));
     }
     key
 }
