@@ -129,6 +129,12 @@ fn wait(pid: Pid, flags: i32) -> io::Result<Option<(Pid, Exit, Usage)>> {
     Ok(Some((Pid(got), exit, usage)))
 }
 
+/// Leaves the session and group we were started in and leads new ones.
+pub fn setsid() {
+    // SAFETY: setsid touches no memory; it fails only for a group's leader, who leads already.
+    unsafe { libc::setsid() };
+}
+
 /// Makes orphaned descendants children of this process instead of init's.
 pub fn set_child_subreaper() -> io::Result<()> {
     // SAFETY: this prctl takes one integer.
