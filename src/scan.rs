@@ -321,3 +321,6 @@ fn stat_named(root: &Root, path: &Path, seen: Stamp) -> Result<Option<Entry>> {
     let kind = if meta.is_dir() { Kind::Dir } else { Kind::File };
     Ok(Some(Entry::new(kind, &Stat::from(&meta), seen)))
 }
+
+#[cfg(test)]
+mod tests;
