@@ -26,16 +26,15 @@ use crate::config::Config;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::fleet::{Lease, Slots};
-use crate::ids::{ClientId, JobId, SessionId, WorkerId};
+use crate::ids::{ClientId, JobId, LaneKey, SessionId, WorkerId};
 use crate::lanebook::Lanebook;
-use crate::manifest::Entry;
 use crate::poll::{Poller, Ready};
+use crate::products::Memory;
 use crate::sched::Queue;
 use crate::session::Session;
 use crate::sys::signal::{self, Signals};
 use crate::toolchain::Known;
 use crate::wire::status;
-use crate::wire::worker::Name;
 
 pub use start::main;
 
@@ -74,9 +73,8 @@ enum Report {
     Nothing,
 }
 
-/// What was brought home before, so that it is not brought again: how it was on the worker, and how
-/// it is here. Keyed by worker, lane and name.
-type Home = HashMap<(WorkerId, u16, Name), ((u64, i64), Entry)>;
+/// What each lane brought home, so that it is not brought again.
+type Home = HashMap<(WorkerId, LaneKey, u16), Arc<Memory>>;
 
 struct Daemon {
     cache: PathBuf,
