@@ -353,7 +353,7 @@ fn a_worker_without_rch_wkr_means_local() {
 fn another_protocol_version_means_local_and_names_both() {
     let (worker, home) = start("version");
     // A worker program that greets, in our format, with protocol 77.
-    let script = "#!/bin/sh\nprintf '\\000rchwkr\\n'\nprintf '\\060\\000\\000\\000\\001\\115\\000\\003\\000\\000\\0009.9'\nprintf '\\000%.0s' $(seq 39)\nexec cat >/dev/null\n";
+    let script = "#!/bin/sh\nprintf '\\000rchwkr\\n'\nprintf '\\071\\000\\000\\000\\001\\115\\000\\003\\000\\000\\0009.9'\nprintf '\\000%.0s' $(seq 48)\nexec cat >/dev/null\n";
     write(&worker.home().join(".local/bin/rch-wkr"), script);
     falls_back(&home, &[], "rch-wkr 9.9 speaks protocol 77");
 }

@@ -297,7 +297,8 @@ impl Daemon {
             if refusal.is_empty() {
                 refusal = worker.lacks(&survey.identities);
             }
-            let free = if reserved.contains(&name) {
+            // A worker that has not greeted yet may turn out to be another kind of machine.
+            let free = if reserved.contains(&name) || worker.facts.is_none() {
                 0
             } else {
                 worker.slots.free()
