@@ -1,10 +1,28 @@
 //! Configuration: typed values with defaults, from files and the environment.
+//!
+//! `keys` and `vars` are the tables everything here reads; `file` turns one file into settings with
+//! positions, `layers` decides which of them wins, `workers` reads the fleet, `edit` changes a file
+//! and keeps its comments. A broken file never breaks anything: what is wrong becomes a
+//! `Complaint`, and the next source, at last the default, is used instead.
+
+pub mod edit;
+pub mod file;
+pub mod keys;
+pub mod layers;
+pub mod objections;
+pub mod value;
+pub mod vars;
+pub mod workers;
 
 use std::path::{Path, PathBuf};
 
 use crate::ids::WorkerId;
 
-/// All settings of rch-config(5), resolved for one working directory.
+pub use keys::{KEYS, Key};
+pub use layers::{Settings, Source};
+pub use value::{Kind, Value};
+
+/// All settings of rch-config(5), resolved for one working directory. `keys::KEYS` says what each means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub general: General,
@@ -17,9 +35,8 @@ pub struct Config {
     pub worker: WorkerDefaults,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct General {
-    /// False if any of the files or `RCH_ENABLED` says so.
     pub enabled: bool,
     pub log_level: String,
     pub socket_path: PathBuf,
@@ -30,7 +47,7 @@ pub struct General {
     pub local_slots: u32,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hook {
     /// `rewrite` or `inline`.
     pub mode: String,
@@ -38,7 +55,7 @@ pub struct Hook {
     pub permissions: String,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compilation {
     pub confidence_threshold: f64,
     pub min_local_time_ms: u64,
@@ -53,7 +70,7 @@ pub struct Compilation {
     pub local_kinds: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transfer {
     pub compression_level: i32,
     pub exclude_patterns: Vec<String>,
@@ -67,7 +84,7 @@ pub struct Transfer {
     pub ssh_control_persist_secs: u64,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
     /// `realtime`, `buffered` or `summary`.
     pub stream_mode: String,
@@ -75,18 +92,18 @@ pub struct Output {
     pub max_latency_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Environment {
     pub allowlist: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
     pub channel: String,
     pub require_signature: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerDefaults {
     /// `lane` or `ephemeral`.
     pub retention: String,
@@ -124,72 +141,51 @@ pub struct Worker {
 }
 
 impl Default for Config {
+    /// What the table's defaults say.
     fn default() -> Config {
-        Config {
-            general: General {
-                enabled: true,
-                log_level: "info".into(),
-                socket_path: crate::paths::cache_dir().join("rch.sock"),
-                force_local: false,
-                force_remote: false,
-                preferred_workers: vec![],
-                local_slots: 0,
-            },
-            hook: Hook {
-                mode: "rewrite".into(),
-                permissions: "respect".into(),
-            },
-            compilation: Compilation {
-                confidence_threshold: 0.85,
-                min_local_time_ms: 2000,
-                remote_speedup_threshold: 1.2,
-                build_slots: 4,
-                test_slots: 8,
-                check_slots: 2,
-                queue_timeout_ms: 30_000,
-                build_timeout_secs: 1800,
-                test_timeout_secs: 3600,
-                local_kinds: vec![],
-            },
-            transfer: Transfer {
-                compression_level: 3,
-                exclude_patterns: vec![],
-                include_patterns: vec![],
-                artifacts: "final".into(),
-                root: "repo".into(),
-                max_transfer_mb: 2048,
-                ssh_server_alive_interval_secs: 5,
-                ssh_control_persist_secs: 600,
-            },
-            output: Output {
-                stream_mode: "realtime".into(),
-                preserve_colors: true,
-                max_latency_ms: 50,
-            },
-            environment: Environment { allowlist: vec![] },
-            update: Update {
-                channel: "stable".into(),
-                require_signature: false,
-            },
-            worker: WorkerDefaults {
-                retention: "lane".into(),
-                max_age_hours: 72,
-                min_free_gb: 10,
-            },
+        let mut config = Config::blank();
+        for key in KEYS {
+            (key.put)(&mut config, &key.kind.default());
         }
+        config
     }
 }
 
-/// Something wrong in a configuration file: `path:line:column: text`.
+/// Something wrong in a configuration file: `path:line:column: text`, perhaps with a second line
+/// `hint: remedy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint(pub String);
+
+impl Complaint {
+    /// The sentence and the remedy.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        match self.0.split_once("\nhint: ") {
+            Some((text, hint)) => (text, Some(hint)),
+            None => (&self.0, None),
+        }
+    }
+}
 
 impl Config {
     /// The settings in force in `cwd`, and what was wrong on the way; a broken file counts as absent.
     /// `env` answers an environment variable (the daemon asks for a client's, not its own).
     pub fn load(cwd: &Path, env: impl Fn(&str) -> Option<String>) -> (Config, Vec<Complaint>) {
-        let _ = (cwd, env("RCH_ENABLED"));
-        (Config::default(), vec![])
+        let settings = layers::settings(&layers::user_file(), cwd, env);
+        (settings.config(), settings.complaints)
+    }
+
+    /// No setting at all; only for a loop over the table to fill.
+    fn blank() -> Config {
+        Config {
+            general: General::default(),
+            hook: Hook::default(),
+            compilation: Compilation::default(),
+            transfer: Transfer::default(),
+            output: Output::default(),
+            environment: Environment::default(),
+            update: Update::default(),
+            worker: WorkerDefaults::default(),
+        }
     }
 }
 
@@ -198,17 +194,10 @@ impl Config {
 /// # Errors
 /// Every complaint about the file; then nothing of it is used.
 pub fn workers() -> Result<Vec<Worker>, Vec<Complaint>> {
-    Ok(vec![Worker {
-        id: WorkerId::new("local"),
-        transport: Transport::Local,
-        host: String::new(),
-        user: String::new(),
-        port: 0,
-        identity_file: None,
-        total_slots: 0,
-        priority: 100,
-        tags: vec![],
-        ssh_options: vec![],
-        enabled: true,
-    }])
+    let fleet = workers::read(&workers::file());
+    if fleet.errors.is_empty() {
+        Ok(fleet.workers)
+    } else {
+        Err(fleet.errors)
+    }
 }

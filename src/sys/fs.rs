@@ -111,6 +111,14 @@ pub fn unlinkat(dir: impl AsFd, name: &Path, is_dir: bool) -> io::Result<()> {
     check(unsafe { libc::unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags) }).map(|_| ())
 }
 
+/// Whether the entry is not there, or something on the way to it is a link or not a directory.
+pub fn is_absent(err: &io::Error) -> bool {
+    matches!(
+        err.raw_os_error(),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
+    )
+}
+
 /// What a directory entry is, without following it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {

@@ -12,6 +12,7 @@ pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod start;
+pub mod tty;
 
 use std::io;
 

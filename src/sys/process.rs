@@ -78,9 +78,15 @@ pub fn killpg(leader: Pid, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(-leader.0, signal) }).map(|_| ())
 }
 
-/// Reaps one child that has ended, any of ours; `None` if none has.
+/// Reaps one child that has ended, any of ours; `None` if none has. Not for a process whose threads
+/// wait for children of their own.
 pub fn wait_any() -> io::Result<Option<(Pid, Exit, Usage)>> {
     wait(Pid(-1), libc::WNOHANG)
+}
+
+/// Reaps this child if it has ended.
+pub fn try_wait(pid: Pid) -> io::Result<Option<Exit>> {
+    Ok(wait(pid, libc::WNOHANG)?.map(|(_, exit, _)| exit))
 }
 
 /// Waits for this child to end.
@@ -121,6 +127,12 @@ fn wait(pid: Pid, flags: i32) -> io::Result<Option<(Pid, Exit, Usage)>> {
         max_rss_kib: ru.ru_maxrss as u64,
     };
     Ok(Some((Pid(got), exit, usage)))
+}
+
+/// Leaves the session and group we were started in and leads new ones.
+pub fn setsid() {
+    // SAFETY: setsid touches no memory; it fails only for a group's leader, who leads already.
+    unsafe { libc::setsid() };
 }
 
 /// Makes orphaned descendants children of this process instead of init's.

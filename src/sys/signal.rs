@@ -68,6 +68,12 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// SIGPIPE's default again, which `ignore` took away.
+pub fn restore_pipe() {
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Whether `signal` was set to be ignored by whoever started us (`nohup`).
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: plain data, for which zero is a valid value; a null new action only asks.

@@ -22,6 +22,8 @@ pub struct Exec {
     pub cwd: PathBuf,
     /// The whole environment; the daemon picks what may travel.
     pub env: Vec<(OsString, OsString)>,
+    /// Names of the variables that the command itself set (`RUST_BACKTRACE=1 cargo test`).
+    pub own: Vec<OsString>,
     /// Whether stdout and stderr are terminals.
     pub tty: (bool, bool),
     /// stdout and stderr are one and the same pipe, file or terminal.
@@ -32,10 +34,15 @@ pub struct Exec {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToDaemon {
-    Hello { protocol: u16, version: String },
+    Hello {
+        protocol: u16,
+        version: String,
+    },
     Exec(Box<Exec>),
     Signal(u8),
     Ask(Ask),
+    /// Nobody reads stdout (1) or stderr (2) any more.
+    Hangup(u8),
 }
 
 /// What people ask. A new question is a new variant.
@@ -140,6 +147,7 @@ impl ToDaemon {
                 put_args(w, &e.argv);
                 w.path(&e.cwd);
                 put_env(w, &e.env);
+                put_args(w, &e.own);
                 w.flag(e.tty.0)
                     .flag(e.tty.1)
                     .flag(e.merged)
@@ -149,6 +157,9 @@ impl ToDaemon {
                 w.u8(*s);
             }),
             ToDaemon::Ask(ask) => wire::put(out, 4, |out| put_json(out, ask)),
+            ToDaemon::Hangup(stream) => frame(out, 5, |w| {
+                w.u8(*stream);
+            }),
         }
     }
 
@@ -165,12 +176,14 @@ impl ToDaemon {
                 argv: r.list(Reader::os)?,
                 cwd: r.path()?,
                 env: get_env(&mut r)?,
+                own: r.list(Reader::os)?,
                 tty: (r.flag()?, r.flag()?),
                 merged: r.flag()?,
                 require_remote: r.flag()?,
             })),
             3 => ToDaemon::Signal(r.u8()?),
             4 => ToDaemon::Ask(get_json(r.rest())?),
+            5 => ToDaemon::Hangup(r.u8()?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -264,6 +277,7 @@ mod tests {
             argv: vec!["make".into(), "a b".into()],
             cwd: "/w".into(),
             env: vec![("A".into(), "é\n".into())],
+            own: vec!["A".into()],
             tty: (true, false),
             merged: false,
             require_remote: true,
@@ -275,6 +289,7 @@ mod tests {
             },
             ToDaemon::Exec(Box::new(exec)),
             ToDaemon::Signal(15),
+            ToDaemon::Hangup(1),
             ToDaemon::Ask(Ask::Probe {
                 workers: vec!["css".into()],
             }),

@@ -112,6 +112,8 @@ pub enum ToWorker {
     /// The job is over; the lane is free.
     Close,
     Ping,
+    /// Nobody reads the job's stdout (1) or stderr (2) any more: close the pipe's reading end.
+    Hangup(u8),
 }
 
 /// What the lane holds, seen from the base manifest of `Open`.
@@ -368,6 +370,7 @@ impl ToWorker {
             ToWorker::Fetch(names) => frame!(out, 10, w => w.list(names, put_name)),
             ToWorker::Close => frame!(out, 11, w => &mut w),
             ToWorker::Ping => frame!(out, 12, w => &mut w),
+            ToWorker::Hangup(stream) => frame!(out, 13, w => w.u8(*stream)),
         }
     }
 
@@ -398,6 +401,7 @@ impl ToWorker {
             10 => ToWorker::Fetch(r.list(name)?),
             11 => ToWorker::Close,
             12 => ToWorker::Ping,
+            13 => ToWorker::Hangup(r.u8()?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -406,6 +410,10 @@ impl ToWorker {
 }
 
 impl FromWorker {
+    /// Kinds of the frames that carry files; they go to the landing undecoded.
+    pub const FILE: u8 = 9;
+    pub const DATA: u8 = 10;
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             FromWorker::Ready {
@@ -602,6 +610,7 @@ mod tests {
             ToWorker::Fetch(vec![file("t")]),
             ToWorker::Close,
             ToWorker::Ping,
+            ToWorker::Hangup(1),
         ];
         for message in to {
             let mut out = Vec::new();

@@ -1,0 +1,199 @@
+//! `rch daemon …`: starting, stopping and watching rchd.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::jobs::said;
+use super::out::{Done, Fail, Format, Look, clean, print};
+use super::parse::Call;
+use super::{Outcome, link, status};
+use crate::client::{self, Daemon, Unreachable};
+use crate::error::{Error, Result};
+use crate::sys::fd::poll;
+use crate::wire::client::Ask;
+use crate::wire::status::Status;
+
+/// How often `--follow` looks for new lines.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How much of a log's end is read for `--tail`.
+const TAIL: u64 = 4 << 20;
+/// How long a daemon may take to leave.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Where the daemon writes its log when it runs in the background.
+pub fn log_file() -> PathBuf {
+    crate::paths::cache_dir().join("rchd.log")
+}
+
+pub fn start(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let socket = link::settings(&look).general.socket_path;
+    let (mut daemon, new) = match Daemon::connect(&socket) {
+        Ok(daemon) => (daemon, false),
+        Err(Unreachable::Absent) => {
+            let daemon = client::start(&socket).map_err(|why| link::unreachable(&why))?;
+            (daemon, true)
+        }
+        Err(why) => return Err(link::unreachable(&why)),
+    };
+    let status: Status = link::ask(&mut daemon, &Ask::Status)?;
+    let word = if new {
+        "started"
+    } else {
+        "was running already"
+    };
+    let text = format!(
+        "rchd {} {word} (pid {})\n",
+        clean(&status.daemon.version),
+        status.daemon.pid
+    );
+    Ok(Done::new(
+        said(&look, &text),
+        json!({ "started": new, "daemon": status.daemon }),
+    ))
+}
+
+pub fn stop(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let stopped = leave(&look)?;
+    let text = if stopped {
+        "rchd stopped\n"
+    } else {
+        "rchd was not running\n"
+    };
+    Ok(Done::new(said(&look, text), json!({ "stopped": stopped })))
+}
+
+/// Asks the daemon to leave and waits until it has; false if there was none.
+fn leave(look: &Look) -> std::result::Result<bool, Fail> {
+    let mut daemon = match link::connect(look) {
+        Ok(daemon) => daemon,
+        Err(fail) if fail.code == "daemon_absent" => return Ok(false),
+        Err(fail) => return Err(fail),
+    };
+    daemon.ask(&Ask::Stop).map_err(link::silent)?;
+    // It answers or not; when the connection ends, it has left.
+    while daemon.next(FAREWELL).is_ok() {}
+    match link::connect(look) {
+        Err(fail) if fail.code == "daemon_absent" => Ok(true),
+        _ => Err(link::silent(Error::new("rchd does not stop"))),
+    }
+}
+
+pub fn restart(call: &Call) -> Outcome {
+    leave(&Look::here(&call.given))?;
+    start(call)
+}
+
+pub fn status(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let mut daemon = link::connect(&look)?;
+    let status: Status = link::ask(&mut daemon, &Ask::Status)?;
+    let mut text = status::daemon(&look, &status.daemon, &status.workers);
+    text.push_str(&format!(
+        "listening on '{}'\n",
+        clean(&status.daemon.socket)
+    ));
+    Ok(Done::new(text, json!(status.daemon)))
+}
+
+pub fn reload(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let mut daemon = link::connect(&look)?;
+    link::order(&mut daemon, &Ask::Reload)?;
+    Ok(Done::new(
+        said(&look, "rchd has read its configuration\n"),
+        json!({ "reloaded": true }),
+    ))
+}
+
+pub fn logs(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let lines = match call.given.value("tail") {
+        Some(n) => n
+            .parse()
+            .map_err(|_| Fail::usage(Error::new(format!("'--tail' needs a number, not '{n}'"))))?,
+        None => 50,
+    };
+    let mut log = Log::open().map_err(|e| Fail::new(super::exit::FAILED, "not_found", e))?;
+    let text = last_lines(&log.tail().map_err(Fail::system)?, lines);
+    if look.format != Format::People {
+        let lines: Vec<&str> = text.lines().collect();
+        return Ok(Done::new(
+            "",
+            json!({ "file": log.path.display().to_string(), "lines": lines }),
+        ));
+    }
+    if !call.given.has("follow") {
+        return Ok(Done::new(text, json!(null)));
+    }
+    print(text.as_bytes())?;
+    loop {
+        poll(&[], Some(LOOK_AGAIN)).map_err(|e| Fail::system(Error::os("cannot wait", &e)))?;
+        print(&log.more().map_err(Fail::system)?)?;
+    }
+}
+
+/// The daemon's log, read from where we are.
+struct Log {
+    path: PathBuf,
+    file: std::fs::File,
+    at: u64,
+}
+
+impl Log {
+    fn open() -> Result<Log> {
+        let path = log_file();
+        let file = std::fs::File::open(&path).map_err(|e| {
+            Error::path("open", &path, &e).hint("a daemon that runs in the background writes it")
+        })?;
+        Ok(Log { path, file, at: 0 })
+    }
+
+    fn tail(&mut self) -> Result<String> {
+        let len = self.file.metadata().map_or(0, |m| m.len());
+        self.at = len.saturating_sub(TAIL);
+        let bytes = self.more()?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What has been written since; from the start again if the file was cut or replaced.
+    fn more(&mut self) -> Result<Vec<u8>> {
+        use std::os::unix::fs::MetadataExt;
+        let ino = |m: std::io::Result<std::fs::Metadata>| m.map(|m| m.ino()).ok();
+        let here = ino(self.file.metadata());
+        if let Ok(file) = std::fs::File::open(&self.path)
+            && (ino(file.metadata()) != here || file.metadata().is_ok_and(|m| m.len() < self.at))
+        {
+            (self.file, self.at) = (file, 0);
+        }
+        let mut bytes = vec![];
+        self.file
+            .seek(SeekFrom::Start(self.at))
+            .and_then(|_| self.file.by_ref().take(TAIL).read_to_end(&mut bytes))
+            .map_err(|e| Error::path("read", &self.path, &e))?;
+        self.at += bytes.len() as u64;
+        Ok(bytes)
+    }
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(count);
+    lines[from..].iter().map(|l| format!("{l}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_whole() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc\n");
+        assert_eq!(last_lines("a\nb", 5), "a\nb\n");
+        assert_eq!(last_lines("a\n", 0), "");
+    }
+}

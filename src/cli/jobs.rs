@@ -1,0 +1,183 @@
+//! Jobs: their lines in `rch status`, and `rch logs` and `rch cancel`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::grid::{Cell, Row, bytes, draw};
+use super::out::{Done, Fail, Format, Ink, Look, clean};
+use super::parse::Call;
+use super::{Outcome, link};
+use crate::error::{Error, cause};
+use crate::ids::JobId;
+use crate::time::human;
+use crate::wire::client::{Ask, FromDaemon};
+use crate::wire::status::Job;
+
+/// States of jobs that are not over.
+const ACTIVE: [&str; 5] = ["scanning", "queued", "syncing", "running", "returning"];
+
+fn is_active(job: &Job) -> bool {
+    ACTIVE.contains(&job.state.as_str())
+}
+
+/// The jobs under way; empty if there are none.
+pub fn active(look: &Look, jobs: &[Job]) -> String {
+    let rows: Vec<Row> = jobs
+        .iter()
+        .filter(|j| is_active(j))
+        .map(|j| row(look, j))
+        .collect();
+    table(look, "Active jobs", &rows)
+}
+
+/// The newest `most` finished ones; empty if there are none.
+pub fn recent(look: &Look, jobs: &[Job], most: usize) -> String {
+    let over = jobs.iter().filter(|j| !is_active(j)).take(most);
+    let rows: Vec<Row> = over.map(|j| row(look, j)).collect();
+    table(look, "Recent jobs", &rows)
+}
+
+/// Every job the daemon remembers.
+pub fn all(look: &Look, jobs: &[Job]) -> String {
+    let parts = [active(look, jobs), recent(look, jobs, usize::MAX)];
+    let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+    if parts.is_empty() {
+        return format!("{}  none yet\n", look.heading("Jobs"));
+    }
+    parts.join("\n")
+}
+
+fn table(look: &Look, title: &str, rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut out = look.heading(title);
+    out.push_str(&draw(look, rows, &[4, 5, 3]));
+    out
+}
+
+fn row(look: &Look, j: &Job) -> Row {
+    let (word, ink) = state(j);
+    let mut cells = vec![
+        Cell::new(JobId(j.id).to_string()).ink(Ink::Bold),
+        Cell::new(word).ink(ink),
+        Cell::new(human(Duration::from_millis(j.elapsed_ms))).right(),
+        Cell::new(clean(&j.worker)),
+        Cell::new(clean(&j.command)),
+        Cell::new(moved(j)),
+    ];
+    if look.width >= 100 {
+        cells.push(Cell::new(clean(&j.agent)).ink(Ink::Dim));
+    }
+    Row {
+        cells,
+        below: below(look, j),
+    }
+}
+
+fn state(j: &Job) -> (String, Ink) {
+    match (j.state.as_str(), j.status) {
+        ("done", Some(0) | None) => ("ok".into(), Ink::Good),
+        ("done", Some(status)) => (format!("exit {status}"), Ink::Bad),
+        ("failed", _) => ("failed".into(), Ink::Bad),
+        ("local", _) => ("run here".into(), Ink::Warn),
+        ("queued", _) => ("queued".into(), Ink::Warn),
+        ("cancelled", _) => ("cancelled".into(), Ink::Dim),
+        (active, _) => (active.into(), Ink::Good),
+    }
+}
+
+fn moved(j: &Job) -> String {
+    let mut parts = vec![];
+    if j.sent_bytes > 0 {
+        parts.push(format!("{} there", bytes(j.sent_bytes)));
+    }
+    if j.returned_bytes > 0 {
+        parts.push(format!("{} back", bytes(j.returned_bytes)));
+    }
+    parts.join(", ")
+}
+
+/// Why it is where it is, and who else waits for it.
+fn below(look: &Look, j: &Job) -> String {
+    let mut out = String::new();
+    let telling = matches!(
+        j.state.as_str(),
+        "queued" | "local" | "failed" | "cancelled"
+    );
+    if telling && !j.reason.is_empty() {
+        out.push_str(&format!("    {}\n", clean(&j.reason)));
+    }
+    if j.subscribers > 1 {
+        out.push_str(&format!("    shared by {} clients\n", j.subscribers));
+    }
+    if matches!((j.state.as_str(), j.status), ("failed", _)) {
+        let text = format!("'rch logs {}' shows its output", JobId(j.id));
+        out.push_str(&look.hint("    ", &text));
+    }
+    out
+}
+
+fn job(call: &Call) -> Result<JobId, Fail> {
+    let text = call.operand(0).unwrap_or_default();
+    JobId::parse(text).ok_or_else(|| {
+        let error = Error::new(format!("'{text}' is no job"));
+        Fail::usage(error.hint("jobs are named j1, j2, …; 'rch status --jobs' lists them"))
+    })
+}
+
+pub fn cancel(call: &Call) -> Outcome {
+    let (look, id) = (Look::here(&call.given), job(call)?);
+    let mut daemon = link::connect(&look)?;
+    link::order(&mut daemon, &Ask::Cancel { job: id.0 })?;
+    Ok(Done::new(
+        said(&look, &format!("{id} is cancelled\n")),
+        json!({ "job": id.0 }),
+    ))
+}
+
+/// What a command says when it has worked; nothing with `--quiet`.
+pub fn said(look: &Look, text: &str) -> String {
+    if look.quiet {
+        String::new()
+    } else {
+        text.into()
+    }
+}
+
+/// Copies a job's output to our own streams; for machines it is one document instead.
+pub fn logs(call: &Call) -> Outcome {
+    let (look, id) = (Look::here(&call.given), job(call)?);
+    let mut daemon = link::connect(&look)?;
+    daemon.ask(&Ask::Logs { job: id.0 }).map_err(link::silent)?;
+    let live = look.format == Format::People;
+    let (mut out, mut err, mut status) = (vec![], vec![], None);
+    loop {
+        match link::streamed(&mut daemon)? {
+            FromDaemon::Stdout(bytes) if live => copy(&mut io::stdout(), &bytes)?,
+            FromDaemon::Stderr(bytes) if live => copy(&mut io::stderr(), &bytes)?,
+            FromDaemon::Stdout(bytes) => out.extend(bytes),
+            FromDaemon::Stderr(bytes) => err.extend(bytes),
+            FromDaemon::Exited(exit) => {
+                status = Some(exit.status());
+                break;
+            }
+            FromDaemon::End => break,
+            _ => {}
+        }
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let data = json!({ "job": id.0, "stdout": text(&out), "stderr": text(&err), "status": status });
+    Ok(Done::new("", data))
+}
+
+fn copy(to: &mut dyn Write, bytes: &[u8]) -> Result<(), Fail> {
+    to.write_all(bytes).and_then(|()| to.flush()).map_err(|e| {
+        Fail::system(Error::new(format!(
+            "cannot write the output: {}",
+            cause(&e)
+        )))
+    })
+}

@@ -1,0 +1,23 @@
+//! Commands whose rows stand in the table and whose code does not exist yet. They say so.
+
+use std::ffi::OsString;
+
+use super::{exit, out};
+use crate::error::Error;
+
+pub fn hook(_: &[OsString]) -> i32 {
+    missing("hook")
+}
+
+pub fn masquerade(_: &[OsString]) -> i32 {
+    missing("masquerade")
+}
+
+pub fn classify(_: &[OsString]) -> i32 {
+    missing("classify")
+}
+
+fn missing(name: &str) -> i32 {
+    out::complain(&Error::new(format!("'rch {name}' is not implemented")));
+    exit::FAILED
+}

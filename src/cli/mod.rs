@@ -1,0 +1,65 @@
+//! The command line: what people type, and what they see.
+//!
+//! `table` names every command and flag, `parse` reads an argument vector by it, `out` decides how
+//! things look. A command is a function from a `Call` to a `Done` or a `Fail`; only `out::finish`
+//! prints, save for what streams (logs, `--watch`). What a view shows is a pure function of the
+//! daemon's own structs, so that it is tested without a daemon. This module knows no policy.
+
+pub mod complete;
+pub mod config;
+pub mod daemon;
+pub mod doctor;
+pub mod exec;
+pub mod exit;
+pub mod grid;
+pub mod help;
+pub mod jobs;
+pub mod later;
+pub mod link;
+pub mod out;
+pub mod parse;
+pub mod status;
+pub mod table;
+pub mod watch;
+pub mod workers;
+
+use std::ffi::OsString;
+
+use serde_json::json;
+
+use out::{Done, Fail, Look};
+use parse::{Given, Wanted};
+
+pub type Outcome = Result<Done, Fail>;
+
+/// Runs `rch` with its arguments (the program's name first) and answers the exit status.
+pub fn main(args: Vec<OsString>) -> i32 {
+    if let Err(why) = out::fill_descriptors() {
+        out::complain(&crate::error::Error::new(why));
+        return exit::FAILED;
+    }
+    let mut given = Given::default();
+    match parse::parse(args.get(1..).unwrap_or(&[]), &mut given) {
+        Ok(Wanted::Raw(run, args)) => run(&args),
+        Ok(Wanted::Call(call)) => run(&call),
+        Ok(Wanted::Help(words)) => {
+            let look = Look::here(&given);
+            out::finish(&look, "help", help::show(&look, &words))
+        }
+        Ok(Wanted::Version) => {
+            let done = Done::new(format!("rch {VERSION}\n"), json!({ "version": VERSION }));
+            out::finish(&Look::here(&given), "version", Ok(done))
+        }
+        Err(error) => out::finish(&Look::here(&given), "", Err(Fail::usage(error))),
+    }
+}
+
+use crate::wire::VERSION;
+
+fn run(call: &parse::Call) -> i32 {
+    let table::Run::Own(command) = call.command.run else {
+        unreachable!("BUG: a raw command was parsed");
+    };
+    let look = Look::here(&call.given);
+    out::finish(&look, &call.command.name(), command(call))
+}

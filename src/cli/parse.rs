@@ -1,0 +1,420 @@
+//! From an argument vector to a command of the table with its flags.
+//!
+//! Global flags may stand anywhere. What a raw command gets begins right behind its words, so that
+//! `rch exec -- cargo build -q` keeps its `-q`. A word that fits nothing is answered with the
+//! nearest that does.
+
+use std::ffi::OsString;
+
+use lexopt::{Arg, Parser};
+
+use super::table::{COMMANDS, Command, Flag, GLOBAL, Run};
+use crate::error::Error;
+use crate::nearest::nearest;
+
+/// What the user wants.
+pub enum Wanted {
+    Call(Call),
+    Raw(fn(&[OsString]) -> i32, Vec<OsString>),
+    /// Help for the words given; empty for all.
+    Help(Vec<String>),
+    Version,
+}
+
+/// A command with its flags and operands.
+pub struct Call {
+    pub command: &'static Command,
+    pub given: Given,
+    pub operands: Vec<OsString>,
+}
+
+/// The flags that were given, in order, by their long names.
+#[derive(Debug, Default, Clone)]
+pub struct Given(pub Vec<(&'static str, String)>);
+
+impl Given {
+    pub fn has(&self, long: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == long)
+    }
+
+    /// The last value, as in most programs.
+    pub fn value(&self, long: &str) -> Option<&str> {
+        self.values(long).last()
+    }
+
+    pub fn values<'a>(&'a self, long: &str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| *name == long)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Call {
+    /// An operand as text.
+    pub fn operand(&self, at: usize) -> Option<&str> {
+        self.operands.get(at).and_then(|o| o.to_str())
+    }
+}
+
+/// Reads the arguments (without the program's name). The flags seen so far are left in `given` even
+/// on error, because they say how the error is to be shown.
+///
+/// # Errors
+/// A usage error, with the remedy.
+pub fn parse(args: &[OsString], given: &mut Given) -> Result<Wanted, Error> {
+    let mut parser = Parser::from_args(args.iter().cloned());
+    let mut words: Vec<String> = vec![];
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Arg::Value(word) => words.push(text(word)?),
+            arg => flag(GLOBAL, "rch", arg.into_owned_flag(), &mut parser, given)?,
+        }
+        match command(&words)? {
+            Some(_) if given.has("help") => break,
+            Some(command) => return rest(command, parser, std::mem::take(given), given),
+            None => {}
+        }
+    }
+    if given.has("version") {
+        return Ok(Wanted::Version);
+    }
+    if given.has("help") || words.is_empty() || words[0] == "help" {
+        words.retain(|w| w != "help");
+        return Ok(Wanted::Help(words));
+    }
+    Err(incomplete(&words))
+}
+
+/// A flag without its value.
+enum Name {
+    Short(char),
+    Long(String),
+}
+
+trait IntoName {
+    fn into_owned_flag(self) -> Name;
+}
+
+impl IntoName for Arg<'_> {
+    fn into_owned_flag(self) -> Name {
+        match self {
+            Arg::Short(c) => Name::Short(c),
+            Arg::Long(name) => Name::Long(name.to_string()),
+            Arg::Value(_) => unreachable!("BUG: a value is no flag"),
+        }
+    }
+}
+
+/// The command that the words name in full; `None` if more words must come.
+fn command(words: &[String]) -> Result<Option<&'static Command>, Error> {
+    let Some(last) = words.last() else {
+        return Ok(None);
+    };
+    if words[0] == "help" {
+        return Ok(None);
+    }
+    let mut candidates = COMMANDS
+        .iter()
+        .filter(|c| c.words.iter().zip(words).all(|(a, b)| a == b) && c.words.len() >= words.len())
+        .peekable();
+    match candidates.peek() {
+        Some(c) if c.words.len() == words.len() => Ok(Some(c)),
+        Some(_) => Ok(None),
+        None => Err(unknown(words, last)),
+    }
+}
+
+fn unknown(words: &[String], last: &str) -> Error {
+    let before = &words[..words.len() - 1];
+    let error = Error::new(format!("unknown command '{}'", words.join(" ")));
+    let group = before.join(" ");
+    match nearest(last, next_words(before)) {
+        Some(near) => error.hint(format!("did you mean 'rch {}'?", join(&group, near))),
+        None if group.is_empty() => error.hint("'rch --help' lists the commands"),
+        None => error.hint(format!("'rch {group} --help' lists its commands")),
+    }
+}
+
+fn incomplete(words: &[String]) -> Error {
+    let group = words.join(" ");
+    let next: Vec<&str> = next_words(words);
+    Error::new(format!("'rch {group}' needs a command")).hint(format!("one of {}", next.join(", ")))
+}
+
+/// The words that may follow `before`, each once.
+pub fn next_words(before: &[String]) -> Vec<&'static str> {
+    let mut next: Vec<&str> = vec![];
+    for command in COMMANDS {
+        let fits = command.words.iter().zip(before).all(|(a, b)| a == b);
+        if let (true, Some(word)) = (fits, command.words.get(before.len()))
+            && !next.contains(word)
+        {
+            next.push(word);
+        }
+    }
+    next
+}
+
+fn join(group: &str, word: &str) -> String {
+    if group.is_empty() {
+        word.into()
+    } else {
+        format!("{group} {word}")
+    }
+}
+
+/// What stands behind a command's words.
+fn rest(
+    command: &'static Command,
+    mut parser: Parser,
+    mut given: Given,
+    seen: &mut Given,
+) -> Result<Wanted, Error> {
+    if let Run::Raw(run) = command.run {
+        return raw(command, run, parser, given);
+    }
+    let name = format!("rch {}", command.name());
+    let mut operands = vec![];
+    let outcome = loop {
+        match parser.next().map_err(usage) {
+            Err(e) => break Err(e),
+            Ok(None) => break Ok(()),
+            Ok(Some(Arg::Value(value))) => operands.push(value),
+            Ok(Some(arg)) => {
+                let arg = arg.into_owned_flag();
+                let read = flag(command.flags, &name, arg, &mut parser, &mut given);
+                if let Err(e) = read {
+                    break Err(e);
+                }
+            }
+        }
+    };
+    *seen = given.clone();
+    if given.has("help") {
+        return Ok(Wanted::Help(
+            command.words.iter().map(|w| w.to_string()).collect(),
+        ));
+    }
+    outcome?;
+    count(command, &name, &operands)?;
+    Ok(Wanted::Call(Call {
+        command,
+        given,
+        operands,
+    }))
+}
+
+fn raw(
+    command: &'static Command,
+    run: fn(&[OsString]) -> i32,
+    mut parser: Parser,
+    given: Given,
+) -> Result<Wanted, Error> {
+    let tail: Vec<OsString> = parser.raw_args().map_err(usage)?.collect();
+    if given.has("help") || tail.first().is_some_and(|a| a == "--help" || a == "-h") {
+        return Ok(Wanted::Help(
+            command.words.iter().map(|w| w.to_string()).collect(),
+        ));
+    }
+    // What does its own parsing wants its words too, save the first: `hook install …`.
+    let words = command.words[1..].iter().map(OsString::from);
+    // `exec` takes nothing but the command, so that nothing of ours is taken for a part of it.
+    let global = if command.words == ["exec"] {
+        &[][..]
+    } else {
+        &given.0[..]
+    };
+    let flags = global.iter().map(|(name, value)| match value.is_empty() {
+        true => OsString::from(format!("--{name}")),
+        false => OsString::from(format!("--{name}={value}")),
+    });
+    let own: Vec<OsString> = words.chain(flags).chain(tail).collect();
+    Ok(Wanted::Raw(run, own))
+}
+
+fn count(command: &Command, name: &str, operands: &[OsString]) -> Result<(), Error> {
+    let wanted = command.operands;
+    if operands.len() < wanted.min {
+        let error = Error::new(format!("'{name}' needs {}", wanted.shown));
+        return Err(error.hint(format!("'{name} --help' explains it")));
+    }
+    if operands.len() > wanted.max {
+        let extra = operands[wanted.max].display();
+        let error = Error::new(format!("'{name}' does not take '{extra}'"));
+        return Err(error.hint(format!("'{name} --help' shows what it takes")));
+    }
+    operands
+        .iter()
+        .try_for_each(|o| text(o.clone()).map(|_| ()))
+}
+
+fn text(arg: OsString) -> Result<String, Error> {
+    arg.into_string()
+        .map_err(|a| Error::new(format!("'{}' is not UTF-8", a.display())))
+}
+
+/// Takes one flag, and its value, among `flags` and the global ones.
+fn flag(
+    flags: &'static [Flag],
+    name: &str,
+    arg: Name,
+    parser: &mut Parser,
+    given: &mut Given,
+) -> Result<(), Error> {
+    let all = || flags.iter().chain(GLOBAL);
+    let (found, shown) = match arg {
+        Name::Short(c) => (all().find(|f| f.short == Some(c)), format!("-{c}")),
+        Name::Long(l) => (all().find(|f| f.long == l), format!("--{l}")),
+    };
+    let Some(flag) = found else {
+        let near = nearest(shown.trim_start_matches('-'), all().map(|f| f.long));
+        let hint = match near {
+            Some(near) if shown.len() > 2 => format!("did you mean '--{near}'?"),
+            _ => format!("'{name} --help' shows the flags"),
+        };
+        return Err(Error::new(format!("unknown flag '{shown}'")).hint(hint));
+    };
+    let value = match flag.value {
+        Some(what) => value(flag, what, parser)?,
+        None if parser.optional_value().is_some() => {
+            return Err(Error::new(format!("'--{}' takes no value", flag.long)));
+        }
+        None => String::new(),
+    };
+    given.0.push((flag.long, value));
+    Ok(())
+}
+
+fn value(flag: &Flag, what: &str, parser: &mut Parser) -> Result<String, Error> {
+    let value = parser
+        .value()
+        .map_err(|_| Error::new(format!("'--{}' needs a value, {what}", flag.long)))?;
+    let value = text(value)?;
+    if flag.choices.is_empty() || flag.choices.contains(&value.as_str()) {
+        return Ok(value);
+    }
+    let error = Error::new(format!("bad value '{value}' for '--{}'", flag.long));
+    Err(match nearest(&value, flag.choices.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint(format!("one of {}", flag.choices.join(", "))),
+    })
+}
+
+fn usage(e: lexopt::Error) -> Error {
+    Error::new(e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Wanted, Error> {
+        let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        parse(&args, &mut Given::default())
+    }
+
+    fn error(line: &str) -> String {
+        match parsed(line) {
+            Err(e) => e.to_string(),
+            Ok(_) => panic!("'{line}' was accepted"),
+        }
+    }
+
+    #[test]
+    fn slips_are_answered_with_what_was_meant() {
+        let cases = [
+            (
+                "statsu",
+                "unknown command 'statsu'\nhint: did you mean 'rch status'?",
+            ),
+            (
+                "workers prob",
+                "unknown command 'workers prob'\nhint: did you mean 'rch workers probe'?",
+            ),
+            (
+                "xyzzy",
+                "unknown command 'xyzzy'\nhint: 'rch --help' lists the commands",
+            ),
+            (
+                "status --wach",
+                "unknown flag '--wach'\nhint: did you mean '--watch'?",
+            ),
+            (
+                "status -x",
+                "unknown flag '-x'\nhint: 'rch status --help' shows the flags",
+            ),
+            (
+                "--jsn status",
+                "unknown flag '--jsn'\nhint: did you mean '--json'?",
+            ),
+            ("status --color", "'--color' needs a value, WHEN"),
+            (
+                "status --color=allways",
+                "bad value 'allways' for '--color'\nhint: did you mean 'always'?",
+            ),
+            ("status --watch=1", "'--watch' takes no value"),
+            (
+                "status now",
+                "'rch status' does not take 'now'\nhint: 'rch status --help' shows what it takes",
+            ),
+            (
+                "logs",
+                "'rch logs' needs JOB\nhint: 'rch logs --help' explains it",
+            ),
+            (
+                "daemon",
+                "'rch daemon' needs a command\nhint: one of start, stop, restart, status, reload, logs",
+            ),
+        ];
+        for (line, text) in cases {
+            assert_eq!(error(line), text);
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in [
+            "--json workers list",
+            "workers --json list",
+            "workers list --json",
+        ] {
+            let Ok(Wanted::Call(call)) = parsed(line) else {
+                panic!("{line}");
+            };
+            assert!(call.given.has("json"));
+            assert_eq!(call.command.words, ["workers", "list"]);
+        }
+    }
+
+    #[test]
+    fn a_raw_command_keeps_every_byte_behind_its_words() {
+        let Ok(Wanted::Raw(_, args)) = parsed("-v exec -- cargo build -q --json") else {
+            panic!();
+        };
+        assert_eq!(args, ["--", "cargo", "build", "-q", "--json"]);
+        let Ok(Wanted::Raw(_, args)) = parsed("hook install --agent codex") else {
+            panic!();
+        };
+        assert_eq!(args, ["install", "--agent", "codex"]);
+    }
+
+    #[test]
+    fn help_is_found_however_it_is_asked_for() {
+        for line in [
+            "--help workers probe",
+            "workers probe -h",
+            "help workers probe",
+            "workers probe --nope --help",
+        ] {
+            match parsed(line) {
+                Ok(Wanted::Help(words)) => assert_eq!(words, ["workers", "probe"], "{line}"),
+                // A flag that does not exist is said first: help would hide it.
+                Err(e) => assert!(e.text().contains("--nope")),
+                Ok(_) => panic!("{line}"),
+            }
+        }
+        assert!(matches!(parsed(""), Ok(Wanted::Help(w)) if w.is_empty()));
+        assert!(matches!(parsed("exec --help"), Ok(Wanted::Help(w)) if w == ["exec"]));
+    }
+}

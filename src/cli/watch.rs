@@ -1,0 +1,132 @@
+//! `rch status --watch`: the page, again every second.
+//!
+//! On a terminal it is drawn in place, on the alternate screen, so that what stood there before
+//! stands there afterwards; interrupting it is its normal end. Anywhere else each page follows the
+//! one before, after an empty line; machine formats give one envelope a second.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::out::{self, Done, Fail, Format, Look};
+use super::status::{self, Parts};
+use super::{Outcome, link};
+use crate::client::Daemon;
+use crate::error::Error;
+use crate::sys::fd::{Watch, poll};
+use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGWINCH, Signals};
+use crate::wire::client::Ask;
+use crate::wire::status::Status;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Alternate screen, cursor hidden; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// The terminal as it was, whatever ends the watching.
+struct Screen;
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = out::print(LEAVE.as_bytes());
+    }
+}
+
+pub fn run(look: &Look, parts: Parts) -> Outcome {
+    // The first answer comes before anything is drawn: without a daemon the screen stays as it is.
+    let mut first = Some(ask(look)?);
+    let signals = Signals::new(&[SIGINT, SIGTERM, SIGHUP, SIGWINCH])
+        .map_err(|e| Fail::system(Error::os("cannot watch signals", &e)))?;
+    let screen = status::redraws(look).then_some(Screen);
+    if screen.is_some() {
+        out::print(ENTER.as_bytes())?;
+    }
+    let mut look = *look;
+    loop {
+        let text = match first.take().map_or_else(|| ask(&look), Ok) {
+            Ok(status) => frame(&look, &status, parts),
+            Err(fail) => format!("rch: {}\n", fail.error),
+        };
+        show(&look, &text)?;
+        if pause(&signals, &mut look) {
+            break;
+        }
+    }
+    drop(screen);
+    Ok(Done::default())
+}
+
+/// A new connection each time: the daemon may be restarted while we watch.
+fn ask(look: &Look) -> Result<Status, Fail> {
+    let quiet = Look {
+        quiet: true,
+        ..*look
+    };
+    let mut daemon: Daemon = link::connect(&quiet)?;
+    link::ask(&mut daemon, &Ask::Status)
+}
+
+fn frame(look: &Look, status: &Status, parts: Parts) -> String {
+    match look.format {
+        Format::People => status::page(look, status, parts),
+        format => {
+            let envelope = json!({
+                "api_version": "1", "command": "status", "success": true, "data": status,
+            });
+            out::machine(format, &envelope)
+        }
+    }
+}
+
+/// On a terminal, line over line, clearing what is left of each and all below; what does not fit
+/// is cut, because a terminal that scrolls cannot be redrawn.
+fn show(look: &Look, text: &str) -> Result<(), Fail> {
+    if !status::redraws(look) {
+        return out::print(format!("{text}\n").as_bytes());
+    }
+    let rows =
+        crate::sys::tty::winsize(std::io::stdout()).map_or(24, |(_, rows)| usize::from(rows));
+    out::print(redraw(text, rows).as_bytes())
+}
+
+/// The bytes that replace one page by the next.
+pub fn redraw(text: &str, rows: usize) -> String {
+    let lines: Vec<&str> = text.lines().take(rows.max(1)).collect();
+    format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n"))
+}
+
+/// Waits for the next page's time; true if the user wants no more.
+fn pause(signals: &Signals, look: &mut Look) -> bool {
+    let watch = Watch {
+        fd: signals.as_fd(),
+        read: true,
+        write: false,
+    };
+    if poll(&[watch], Some(PERIOD)).is_err() {
+        return true;
+    }
+    let mut over = false;
+    while let Some(signal) = signals.next() {
+        match signal {
+            SIGWINCH => {
+                let size = crate::sys::tty::winsize(std::io::stdout());
+                look.width = size.map_or(look.width, |(columns, _)| usize::from(columns).max(40));
+            }
+            _ => over = true,
+        }
+    }
+    over
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_redrawn_without_scrolling() {
+        assert_eq!(redraw("a\nb\nc\n", 2), "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J");
+        assert_eq!(redraw("", 0), "\x1b[H\x1b[K\x1b[J");
+    }
+}

@@ -1,0 +1,458 @@
+//! `rch workers …`: the fleet, asked and changed.
+//!
+//! `add` and `remove` edit workers.toml and need no daemon; a running one is told to read it again.
+
+use serde_json::json;
+
+use super::grid::{Cell, Row, draw};
+use super::jobs::said;
+use super::out::{Done, Fail, Ink, Look, clean, mention};
+use super::parse::Call;
+use super::status::latency;
+use super::{Outcome, exit, link, status};
+use crate::config::edit::{self, NewWorker};
+use crate::config::workers::{self as fleet, WORKER_KEYS};
+use crate::config::{Value, Worker};
+use crate::error::Error;
+use crate::nearest::nearest;
+use crate::wire::client::Ask;
+use crate::wire::status::{Benchmark, Probe, Status};
+
+/// With a daemon as it sees them, without one as they stand in the file.
+pub fn list(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    match link::connect(&look) {
+        Ok(mut daemon) => {
+            let status: Status = link::ask(&mut daemon, &Ask::Status)?;
+            let text = status::workers(&look, &status.workers);
+            Ok(Done::new(text, json!(status.workers)))
+        }
+        Err(fail) if fail.code == "daemon_absent" => configured(&look),
+        Err(fail) => Err(fail),
+    }
+}
+
+fn configured(look: &Look) -> Outcome {
+    let workers = known()?;
+    let rows: Vec<Row> = workers
+        .iter()
+        .map(|w| Row {
+            cells: vec![
+                Cell::new(clean(w.id.as_str())).ink(Ink::Bold),
+                Cell::new(if w.enabled { "" } else { "disabled" }).ink(Ink::Dim),
+                Cell::new(address(w)),
+            ],
+            below: String::new(),
+        })
+        .collect();
+    let mut text = look.heading("Workers");
+    text.push_str(&draw(look, &rows, &[2, 0]));
+    text.push_str("rchd is not running, so this is all there is to tell\n");
+    text.push_str(&look.hint("", "'rch workers probe' starts it and connects to them"));
+    let entry =
+        |w: &Worker| json!({ "id": w.id.as_str(), "enabled": w.enabled, "address": address(w) });
+    let data: Vec<_> = workers.iter().map(entry).collect();
+    Ok(Done::new(text, json!(data)))
+}
+
+fn address(w: &Worker) -> String {
+    use crate::config::Transport;
+    match &w.transport {
+        Transport::Local => "this machine".into(),
+        Transport::Command(argv) => clean(&argv.join(" ")),
+        Transport::Ssh => {
+            let user = if w.user.is_empty() {
+                String::new()
+            } else {
+                format!("{}@", w.user)
+            };
+            let port = if w.port == 0 {
+                String::new()
+            } else {
+                format!(":{}", w.port)
+            };
+            format!("{user}{}{port}", w.host)
+        }
+    }
+}
+
+/// The fleet of the file.
+///
+/// # Errors
+/// The first of its mistakes.
+pub fn known() -> Result<Vec<Worker>, Fail> {
+    crate::config::workers().map_err(|complaints| {
+        let (text, _) = complaints[0].parts();
+        Fail::config(Error::new(text).hint("'rch config validate' shows everything that is wrong"))
+    })
+}
+
+/// The ids that were named, each of which must exist; none for all.
+fn named(call: &Call) -> Result<Vec<String>, Fail> {
+    let ids: Vec<String> = (0..)
+        .map_while(|i| call.operand(i))
+        .map(String::from)
+        .collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    if call.given.has("all") {
+        return Err(Fail::usage(Error::new(
+            "'--all' and a worker's id exclude each other",
+        )));
+    }
+    let workers = known()?;
+    ids.iter().try_for_each(|id| exists(&workers, id))?;
+    Ok(ids)
+}
+
+fn exists(workers: &[Worker], id: &str) -> Result<(), Fail> {
+    if workers.iter().any(|w| w.id.as_str() == id) {
+        return Ok(());
+    }
+    let error = Error::new(format!("no worker '{id}'"));
+    let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
+    Err(Fail::new(
+        exit::USAGE,
+        "not_found",
+        match near {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error.hint("'rch workers list' names them"),
+        },
+    ))
+}
+
+pub fn probe(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let workers = named(call)?;
+    let mut daemon = link::connect_or_start(&look)?;
+    let mut probes: Vec<Probe> = vec![];
+    link::ask_all(&mut daemon, &Ask::Probe { workers }, link::PROBE, |p| {
+        probes.push(p)
+    })?;
+    let ok = probes.iter().all(|p| p.ok);
+    let brief = call.given.has("latency");
+    let line = |p: &Probe| {
+        if brief {
+            latency_line(&look, p)
+        } else {
+            probed(&look, p)
+        }
+    };
+    let text: String = probes.iter().map(line).collect();
+    let text = if look.quiet && ok {
+        String::new()
+    } else {
+        text
+    };
+    Ok(Done::new(text, json!(probes)).answer(ok))
+}
+
+fn latency_line(look: &Look, p: &Probe) -> String {
+    if p.ok {
+        format!("{}: {}\n", clean(&p.id), latency(p.latency_ms))
+    } else {
+        probed(look, p)
+    }
+}
+
+/// One worker's line, and what is not ideal about it below.
+pub fn probed(look: &Look, p: &Probe) -> String {
+    let id = clean(&p.id);
+    if !p.ok {
+        let mut out = format!(
+            "{id}: {} {}\n",
+            look.paint(Ink::Bad, "FAILED"),
+            clean(&p.error)
+        );
+        if !p.hint.is_empty() {
+            out.push_str(&look.hint("  ", &clean(&p.hint)));
+        }
+        return out;
+    }
+    let mut facts = vec![
+        format!("latency {}", latency(p.latency_ms).replace(' ', "")),
+        status::count(u64::from(p.slots), "slot"),
+    ];
+    facts.extend(p.tools.iter().map(|t| clean(t)));
+    facts.push(
+        if p.paths_identical {
+            "paths identical"
+        } else {
+            "paths mapped"
+        }
+        .into(),
+    );
+    let ok = look.paint(Ink::Good, "OK");
+    let mut out = format!("{id}: {ok} ({})\n", facts.join(", "));
+    for (what, hint) in imperfections(p) {
+        out.push_str(&format!("  {what}\n"));
+        out.push_str(&look.hint("  ", hint));
+    }
+    out
+}
+
+/// What works, and could work better.
+pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
+    let mut out = vec![];
+    if !p.paths_identical {
+        let why = if p.no_namespace.is_empty() {
+            "unknown".into()
+        } else {
+            clean(&p.no_namespace)
+        };
+        out.push((
+            format!("jobs do not see the project at its own path: {why}"),
+            "allow unprivileged user namespaces there (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)",
+        ));
+    }
+    if p.rsync.is_empty() {
+        out.push((
+            "no rsync there: first copies are slower".into(),
+            "install rsync on the worker",
+        ));
+    } else if old_rsync(&p.rsync) {
+        out.push((
+            format!("rsync {} there has known holes", clean(&p.rsync)),
+            "install rsync 3.4.0 or newer on the worker",
+        ));
+    }
+    if p.free_mib > 0 && p.free_mib < 10 * 1024 {
+        out.push((
+            format!("{} free on its disk", super::grid::bytes(p.free_mib << 20)),
+            "free some space there, or lower worker.min_free_gb",
+        ));
+    }
+    if p.clock_offset_ms.abs() > 60_000.0 {
+        let off = crate::time::human(std::time::Duration::from_millis(
+            p.clock_offset_ms.abs() as u64
+        ));
+        let way = if p.clock_offset_ms > 0.0 {
+            "ahead"
+        } else {
+            "behind"
+        };
+        out.push((
+            format!("its clock is {off} {way}"),
+            "run an NTP client there",
+        ));
+    }
+    if p.version != crate::wire::VERSION && !p.version.is_empty() {
+        out.push((
+            format!(
+                "rch-wkr {} there, rch {} here",
+                clean(&p.version),
+                crate::wire::VERSION
+            ),
+            "copy this version's rch-wkr to the worker",
+        ));
+    }
+    out
+}
+
+fn old_rsync(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) < (3, 4)
+}
+
+pub fn benchmark(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let workers = named(call)?;
+    let mut daemon = link::connect_or_start(&look)?;
+    let mut all: Vec<Benchmark> = vec![];
+    let ask = Ask::Benchmark { workers };
+    link::ask_all(&mut daemon, &ask, link::BENCHMARK, |b: Benchmark| {
+        mention(&look, &format!("{} is measured", clean(&b.id)));
+        all.push(b);
+    })?;
+    let ok = all.iter().all(|b| b.ok);
+    let text: String = all.iter().map(|b| benchmarked(&look, b)).collect();
+    Ok(Done::new(text, json!(all)).answer(ok))
+}
+
+pub fn benchmarked(look: &Look, b: &Benchmark) -> String {
+    let id = clean(&b.id);
+    if !b.ok {
+        let bad = look.paint(Ink::Bad, "FAILED");
+        let hint = look.hint("  ", &format!("'rch workers probe {id}' tells more"));
+        return format!("{id}: {bad} {}\n{hint}", clean(&b.error));
+    }
+    let times = if b.remote_ms > 0.0 {
+        b.local_ms / b.remote_ms
+    } else {
+        0.0
+    };
+    format!(
+        "{id}: speed {:.0} of 100 ({times:.1} times this machine)\n",
+        b.speed
+    )
+}
+
+pub fn drain(call: &Call) -> Outcome {
+    switch(call, true)
+}
+
+pub fn enable(call: &Call) -> Outcome {
+    switch(call, false)
+}
+
+fn switch(call: &Call, on: bool) -> Outcome {
+    let look = Look::here(&call.given);
+    let worker = call.operand(0).unwrap_or_default().to_string();
+    exists(&known()?, &worker)?;
+    let mut daemon = link::connect_or_start(&look)?;
+    let ask = Ask::Drain {
+        worker: worker.clone(),
+        on,
+    };
+    link::order(&mut daemon, &ask)?;
+    let what = if on {
+        "takes no new jobs"
+    } else {
+        "takes jobs again"
+    };
+    let mut text = format!("{worker} {what}\n");
+    if on {
+        text.push_str(&look.hint("", &format!("'rch workers enable {worker}' undoes it")));
+    }
+    Ok(Done::new(
+        said(&look, &text),
+        json!({ "id": worker, "drained": on }),
+    ))
+}
+
+pub fn add(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let worker = new_worker(call)?;
+    let path = fleet::file();
+    edit::add_worker(&path, &worker).map_err(Fail::config)?;
+    reload(&look);
+    let id = call.operand(0).unwrap_or_default();
+    let mut text = format!("added '{id}' to '{}'\n", path.display());
+    text.push_str(&look.hint("", &format!("'rch workers probe {id}' tries it")));
+    let file = path.display().to_string();
+    Ok(Done::new(
+        said(&look, &text),
+        json!({ "id": id, "file": file }),
+    ))
+}
+
+fn new_worker(call: &Call) -> Result<NewWorker, Fail> {
+    let mut worker: NewWorker = vec![(
+        "id",
+        Value::Text(call.operand(0).unwrap_or_default().into()),
+    )];
+    if let Some(place) = call.operand(1) {
+        worker.extend(place_parts(place)?);
+    }
+    for key in WORKER_KEYS {
+        let flag = key.name.replace('_', "-");
+        let values: Vec<&str> = call.given.values(&flag).collect();
+        let value = match (&values[..], key.kind) {
+            ([], _) => continue,
+            (all, crate::config::Kind::List { .. }) => {
+                Value::List(all.iter().map(|v| v.to_string()).collect())
+            }
+            ([.., last], kind) => kind.parse(last).map_err(|why| {
+                Fail::usage(Error::new(format!("bad value for '--{flag}': {why}")))
+            })?,
+        };
+        worker.push((key.name, value));
+    }
+    Ok(worker)
+}
+
+/// `[USER@]HOST[:PORT]`, where a host in brackets may hold colons.
+fn place_parts(place: &str) -> Result<NewWorker, Fail> {
+    let mut parts: NewWorker = vec![];
+    let (user, rest) = match place.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, place),
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    parts.push(("host", Value::Text(host.trim_matches(['[', ']']).into())));
+    if let Some(user) = user {
+        parts.push(("user", Value::Text(user.into())));
+    }
+    if let Some(port) = port {
+        let number: u16 = port
+            .parse()
+            .map_err(|_| Fail::usage(Error::new(format!("'{port}' is no port"))))?;
+        parts.push(("port", Value::Int(i64::from(number))));
+    }
+    Ok(parts)
+}
+
+pub fn remove(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let id = call.operand(0).unwrap_or_default();
+    let path = fleet::file();
+    edit::remove_worker(&path, id).map_err(|e| {
+        let workers = known().unwrap_or_default();
+        let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
+        match (near, e.text().starts_with("no worker")) {
+            (Some(near), true) => {
+                let error = e.hint(format!("did you mean '{near}'?"));
+                Fail::new(exit::USAGE, "not_found", error)
+            }
+            (None, true) => Fail::new(exit::USAGE, "not_found", e),
+            _ => Fail::config(e),
+        }
+    })?;
+    reload(&look);
+    let file = path.display().to_string();
+    let text = format!("removed '{id}' from '{file}'\n");
+    Ok(Done::new(
+        said(&look, &text),
+        json!({ "id": id, "file": file }),
+    ))
+}
+
+/// Lets a running daemon know; without one there is nobody to tell.
+pub fn reload(look: &Look) {
+    let quiet = Look {
+        quiet: true,
+        ..*look
+    };
+    let told = link::connect(&quiet).and_then(|mut daemon| link::order(&mut daemon, &Ask::Reload));
+    if let Err(fail) = told
+        && fail.code != "daemon_absent"
+    {
+        mention(look, &format!("rchd was not told: {}", fail.error.text()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_taken_apart() {
+        let parts = |place: &str| {
+            let parts = place_parts(place).unwrap();
+            let shown: Vec<String> = parts.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            shown.join(" ")
+        };
+        assert_eq!(parts("h"), "host=\"h\"");
+        assert_eq!(parts("u@h:22"), "host=\"h\" user=\"u\" port=22");
+        assert_eq!(parts("[::1]:22"), "host=\"::1\" port=22");
+        assert_eq!(parts("fe80::1"), "host=\"fe80::1\"");
+        assert!(place_parts("h:x").is_err());
+    }
+
+    #[test]
+    fn every_flag_of_add_is_a_key() {
+        let command = crate::cli::table::COMMANDS
+            .iter()
+            .find(|c| c.words == ["workers", "add"])
+            .unwrap();
+        for flag in command.flags {
+            let name = flag.long.replace('-', "_");
+            assert!(WORKER_KEYS.iter().any(|k| k.name == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! One configuration file: from text to settings with their lines, and complaints with positions.
+//!
+//! Whatever a file holds, reading it succeeds: a syntax error makes it count as absent, a wrong
+//! value leaves that key to the next file. Only `rch config validate` turns complaints into
+//! failure.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use toml_edit::{Document, Item, Key as TomlKey, TableLike};
+
+use super::keys::{KEYS, Key, SECTIONS, Scope};
+use super::{Complaint, Value};
+use crate::error::cause;
+use crate::nearest::nearest;
+
+/// A configuration file longer than this is something else by mistake.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A key's value in a file.
+#[derive(Clone)]
+pub struct Setting {
+    pub key: &'static Key,
+    pub value: Value,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+/// A file's text; `None` if there is no such file.
+///
+/// # Errors
+/// A complaint if there is one but it cannot be read.
+pub fn text(path: &Path) -> Result<Option<String>, Complaint> {
+    let read = || {
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+        io::Result::Ok(text)
+    };
+    let fail = |why: &str| {
+        Err(Complaint(format!(
+            "cannot read '{}': {why}",
+            path.display()
+        )))
+    };
+    match read() {
+        Ok(text) if text.len() as u64 > MAX_FILE => fail("more than 1 MB long"),
+        Ok(text) => Ok(Some(text)),
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => fail("not UTF-8 text"),
+        Err(e) => fail(&cause(&e)),
+    }
+}
+
+/// Makes complaints about places in one file.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    pub path: &'a Path,
+    pub text: &'a str,
+}
+
+impl Places<'_> {
+    /// Line and column of a byte offset, counted from 1, columns in characters.
+    pub fn at(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |i| i + 1);
+        (line, before[start..].chars().count() + 1)
+    }
+
+    /// `path:line:column: text`, with a remedy on a line of its own.
+    pub fn complain(
+        &self,
+        span: Option<Range<usize>>,
+        text: &str,
+        hint: Option<&str>,
+    ) -> Complaint {
+        let (line, column) = self.at(span.map_or(0, |s| s.start));
+        let mut all = format!("{}:{line}:{column}: {text}", self.path.display());
+        if let Some(hint) = hint {
+            all.push_str("\nhint: ");
+            all.push_str(hint);
+        }
+        Complaint(all)
+    }
+
+    /// # Errors
+    /// The syntax error, as a complaint.
+    pub fn parse(&self) -> Result<Document<String>, Complaint> {
+        Document::parse(self.text.to_string()).map_err(|e| {
+            let first = e.message().lines().next().unwrap_or("not TOML");
+            self.complain(e.span(), first.trim(), None)
+        })
+    }
+}
+
+/// Reads `text` as a file of the given kind: `Scope::Anywhere` for a project's, `UserOnly` for the
+/// user's own.
+pub fn read(path: &Path, text: &str, from: Scope) -> (Vec<Setting>, Vec<Complaint>) {
+    let places = Places { path, text };
+    let mut found = Found {
+        places,
+        from,
+        settings: vec![],
+        complaints: vec![],
+    };
+    match places.parse() {
+        Ok(document) => found.root(document.as_table()),
+        Err(complaint) => found.complaints.push(complaint),
+    }
+    (found.settings, found.complaints)
+}
+
+struct Found<'a> {
+    places: Places<'a>,
+    from: Scope,
+    settings: Vec<Setting>,
+    complaints: Vec<Complaint>,
+}
+
+impl Found<'_> {
+    fn root(&mut self, table: &dyn TableLike) {
+        for (name, item) in table.iter() {
+            let key = table.key(name);
+            let known = SECTIONS.iter().any(|(section, _)| *section == name);
+            match item.as_table_like() {
+                Some(inner) if known => self.section(name, inner),
+                _ if name == "enabled" => self.value("general", name, key, item),
+                _ => self.unknown_section(name, key, known, item),
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, table: &dyn TableLike) {
+        for (name, item) in table.iter() {
+            self.value(section, name, table.key(name), item);
+        }
+    }
+
+    fn value(&mut self, section: &str, name: &str, at: Option<&TomlKey>, item: &Item) {
+        let Some(key) = KEYS.iter().find(|k| (k.section, k.name) == (section, name)) else {
+            return self.unknown_key(section, name, at);
+        };
+        let span = at.and_then(TomlKey::span);
+        if key.scope == Scope::UserOnly && self.from == Scope::Anywhere {
+            let text = format!("'{}' cannot be set by a project", key.path());
+            return self.complain(span, &text, Some("set it in the user's own config.toml"));
+        }
+        match key.kind.read(item) {
+            Ok(value) => self.settings.push(Setting {
+                key,
+                value,
+                line: self.places.at(span.map_or(0, |s| s.start)).0,
+            }),
+            Err(why) => {
+                let text = format!("bad value for '{}': {why}", key.path());
+                self.complain(item.span().or(span), &text, None);
+            }
+        }
+    }
+
+    fn unknown_key(&mut self, section: &str, name: &str, at: Option<&TomlKey>) {
+        let here = KEYS.iter().filter(|k| k.section == section).map(|k| k.name);
+        let elsewhere = KEYS.iter().find(|k| k.name == name);
+        let hint = match (nearest(name, here), elsewhere) {
+            (_, Some(key)) => Some(format!("'{name}' belongs in [{}]", key.section)),
+            (Some(near), None) => Some(format!("did you mean '{near}'?")),
+            (None, None) => None,
+        };
+        let text = format!("unknown key '{section}.{name}'");
+        self.complain(at.and_then(TomlKey::span), &text, hint.as_deref());
+    }
+
+    fn unknown_section(&mut self, name: &str, at: Option<&TomlKey>, known: bool, item: &Item) {
+        let sections = SECTIONS.iter().map(|(section, _)| *section);
+        let owner = KEYS.iter().find(|k| k.name == name);
+        let (text, hint) = match (known, item.is_table_like(), owner) {
+            (true, _, _) => (
+                format!("'{name}' is a section, not a key"),
+                Some(format!("write [{name}] on a line of its own")),
+            ),
+            (_, true, _) => (
+                format!("unknown section '{name}'"),
+                nearest(name, sections).map(|near| format!("did you mean [{near}]?")),
+            ),
+            (_, false, Some(key)) => (
+                format!("unknown key '{name}'"),
+                Some(format!("'{name}' belongs in [{}]", key.section)),
+            ),
+            (_, false, None) => (
+                format!("unknown key '{name}'"),
+                nearest(name, KEYS.iter().map(|k| k.name))
+                    .and_then(|near| KEYS.iter().find(|k| k.name == near))
+                    .map(|key| format!("did you mean '{}' in [{}]?", key.name, key.section)),
+            ),
+        };
+        // A table written by its header has no key span of its own worth pointing at in some
+        // positions; the item's is as good.
+        let span = at.and_then(TomlKey::span).or(item.span());
+        self.complain(span, &text, hint.as_deref());
+    }
+
+    fn complain(&mut self, span: Option<Range<usize>>, text: &str, hint: Option<&str>) {
+        self.complaints.push(self.places.complain(span, text, hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(text: &str, from: Scope) -> Vec<String> {
+        let (_, complaints) = read(Path::new("/c.toml"), text, from);
+        complaints.into_iter().map(|c| c.0).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_placed_and_has_its_remedy() {
+        let cases = [
+            (
+                "[general]\nenabeld = true\n",
+                "/c.toml:2:1: unknown key 'general.enabeld'\nhint: did you mean 'enabled'?",
+            ),
+            (
+                "\n[genral]\n",
+                "/c.toml:2:2: unknown section 'genral'\nhint: did you mean [general]?",
+            ),
+            (
+                "force_local = true\n",
+                "/c.toml:1:1: unknown key 'force_local'\nhint: 'force_local' belongs in [general]",
+            ),
+            (
+                "[hook]\nforce_local = true\n",
+                "/c.toml:2:1: unknown key 'hook.force_local'\nhint: 'force_local' belongs in [general]",
+            ),
+            (
+                "[hook]\nmode = \"both\"\n",
+                "/c.toml:2:8: bad value for 'hook.mode': expected \"rewrite\" or \"inline\", found 'both'",
+            ),
+            (
+                "[compilation]\n  build_slots = \"four\"\n",
+                "/c.toml:2:17: bad value for 'compilation.build_slots': expected an integer from 1 to 4096, found a string",
+            ),
+            (
+                "hook = 3\n",
+                "/c.toml:1:1: 'hook' is a section, not a key\nhint: write [hook] on a line of its own",
+            ),
+            ("xyzzy = 1\n", "/c.toml:1:1: unknown key 'xyzzy'"),
+        ];
+        for (text, complaint) in cases {
+            assert_eq!(complaints(text, Scope::UserOnly), [complaint], "{text}");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_are_placed() {
+        let found = complaints("[general]\nenabled = \n", Scope::UserOnly);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("/c.toml:2:1"), "{found:?}");
+    }
+
+    #[test]
+    fn a_project_cannot_loosen_what_the_user_decided() {
+        let text = "enabled = false\n[hook]\npermissions = \"allow\"\n";
+        let (settings, complaints) = read(Path::new("/p"), text, Scope::Anywhere);
+        assert_eq!(settings.len(), 1);
+        assert!(settings[0].key.is("general.enabled"));
+        assert_eq!(
+            complaints[0].0,
+            "/p:3:1: 'hook.permissions' cannot be set by a project\nhint: set it in the user's own config.toml"
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! The daemon: one thread, one loop, and everything that is known.
+//!
+//! Each turn of the loop waits once and then works through what is there in a written order:
+//! signals and children, sessions, clients, the crew's results, timers, new connections, queued
+//! work. Nothing here blocks: what could, goes to the crew. The rooms: `survey` finds out what a
+//! command needs (on the crew), `links` keeps workers reachable, `jobs` takes a job from stage to
+//! stage, `transfer` moves its files, `clients` talks to agents and people, `report` says how it
+//! all stands.
+
+mod clients;
+mod jobs;
+mod links;
+mod report;
+mod start;
+mod survey;
+mod transfer;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::crew::Crew;
+use crate::error::{Error, Result};
+use crate::fleet::{Lease, Slots};
+use crate::ids::{ClientId, JobId, LaneKey, SessionId, WorkerId};
+use crate::lanebook::Lanebook;
+use crate::poll::{Poller, Ready};
+use crate::products::Memory;
+use crate::sched::Queue;
+use crate::session::Session;
+use crate::sys::signal::{self, Signals};
+use crate::toolchain::Known;
+use crate::wire::status;
+
+pub use start::main;
+
+use clients::Client;
+use jobs::Job;
+use links::{MasterId, Worker};
+
+/// How many finished jobs `rch status` can tell about.
+const RECENT: usize = 100;
+
+/// Who owns a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Listener,
+    Signals,
+    Client(ClientId),
+    /// Either pipe of a session.
+    Session(SessionId),
+    SessionErr(SessionId),
+    Master(MasterId),
+    MasterErr(MasterId),
+    /// A job's rsync.
+    Rsync(JobId),
+    /// A process that runs a command here.
+    Local(u64),
+}
+
+/// What the crew has done.
+enum Report {
+    Surveyed(JobId, Box<Result<survey::Survey>>),
+    Fed(JobId, u64, Box<Result<transfer::Fed>>),
+    Chosen(JobId, u64, Vec<crate::wire::worker::Produced>),
+    Landed(JobId, u64, Box<Result<transfer::Landed>>),
+    Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
+    /// Nothing anybody waits for.
+    Nothing,
+}
+
+/// What each lane brought home, so that it is not brought again.
+type Home = HashMap<(WorkerId, LaneKey, u16), Arc<Memory>>;
+
+struct Daemon {
+    cache: PathBuf,
+    socket: PathBuf,
+    config: Config,
+    started: Instant,
+    now: Instant,
+    client_id: String,
+    poller: Poller<Key>,
+    crew: Crew<Report>,
+    signals: Signals,
+    listener: UnixListener,
+    incoming: bool,
+    clients: BTreeMap<ClientId, Client>,
+    sessions: BTreeMap<SessionId, Session>,
+    workers: Vec<Worker>,
+    jobs: BTreeMap<JobId, Job>,
+    queue: Queue,
+    lanes: Lanebook,
+    home: Home,
+    known: Arc<Known>,
+    recent: VecDeque<status::Job>,
+    totals: status::Totals,
+    local_reasons: HashMap<String, u64>,
+    /// For commands that run here after all, and the processes that hold them.
+    local_slots: Arc<Slots>,
+    locals: HashMap<u64, (OwnedFd, Lease)>,
+    next_id: u64,
+    /// Leave as soon as every client has been told.
+    leaving: bool,
+    /// The next turn does not wait.
+    again: bool,
+    /// Events go to stdout too (`rchd` in the foreground).
+    foreground: bool,
+}
+
+impl Daemon {
+    /// A number for the next client, session or job; they share one sequence.
+    fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn run(&mut self) -> Result<()> {
+        while !self.leaving {
+            self.turn()?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        self.wait()?;
+        self.now = Instant::now();
+        self.hear_signals();
+        self.tend_links();
+        self.tend_jobs();
+        self.hear_sessions();
+        self.hear_clients();
+        self.again = false;
+        while let Some(report) = self.crew.result() {
+            // What it makes possible may already lie in a buffer, where no event announces it.
+            self.again = true;
+            self.take(report);
+        }
+        self.expire();
+        self.accept();
+        self.start_queued();
+        self.write_all();
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let timeout = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            self.deadline()
+                .map(|at| at.saturating_duration_since(Instant::now()))
+        };
+        let mut events: Vec<(Key, Ready)> = Vec::new();
+        self.poller
+            .wait(timeout, |key, ready| events.push((key, ready)))
+            .map_err(|e| Error::os("cannot wait for events", &e))?;
+        for (key, ready) in events {
+            self.note(key, ready);
+        }
+        Ok(())
+    }
+
+    /// Remembers what is ready; nothing is done about it yet.
+    fn note(&mut self, key: Key, ready: Ready) {
+        match key {
+            Key::Listener => self.incoming = true,
+            Key::Signals => {}
+            Key::Client(id) => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.conn.note(ready);
+                }
+            }
+            Key::Session(id) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.note_output(ready);
+                }
+            }
+            Key::SessionErr(id) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.note_stderr(ready);
+                }
+            }
+            Key::Master(id) => self.with_master(id, |m| m.note_output(ready)),
+            Key::MasterErr(id) => self.with_master(id, |m| m.note_stderr(ready)),
+            // A pidfd is readable when its process has ended.
+            Key::Local(id) if ready.readable => {
+                self.locals.remove(&id);
+            }
+            Key::Local(_) => {}
+            Key::Rsync(id) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.note_rsync(ready);
+                }
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) {
+        while let Some(number) = self.signals.next() {
+            match number {
+                signal::SIGHUP => self.reload(),
+                signal::SIGCHLD => {}
+                _ => self.leaving = true,
+            }
+        }
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Surveyed(id, survey) => self.surveyed(id, *survey),
+            Report::Fed(id, attempt, fed) => self.fed(id, attempt, *fed),
+            Report::Chosen(id, attempt, files) => self.chosen(id, attempt, files),
+            Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),
+            Report::Rescanned(id, attempt, rescan) => self.rescanned(id, attempt, *rescan),
+            Report::Nothing => {}
+        }
+    }
+
+    /// Whether there is work that no event will announce.
+    fn has_work(&self) -> bool {
+        self.incoming
+            || self.again
+            || self.clients.values().any(|c| c.conn.has_work())
+            || self.sessions.values().any(|s| s.has_work())
+    }
+
+    /// When something is due though nothing happens.
+    fn deadline(&self) -> Option<Instant> {
+        let sessions = self.sessions.values().filter_map(Session::next_deadline);
+        let workers = self.workers.iter().filter_map(Worker::deadline);
+        let jobs = self.jobs.values().filter_map(Job::deadline);
+        let clients = self.clients.values().filter_map(Client::deadline);
+        sessions
+            .chain(workers)
+            .chain(jobs)
+            .chain(clients)
+            .chain(self.queue.deadline())
+            .min()
+    }
+
+    fn expire(&mut self) {
+        while let Some(id) = self.queue.expired(self.now) {
+            let wait = self.config.compilation.queue_timeout_ms / 1000;
+            self.local(
+                id,
+                &format!("no worker had free slots within {wait} seconds"),
+            );
+        }
+    }
+
+    fn event(&self, text: std::fmt::Arguments<'_>) {
+        info!("{text}");
+        if self.foreground {
+            use std::io::Write;
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+
+    fn leave(&mut self) {
+        self.event(format_args!("stopping"));
+        let _ = std::fs::remove_file(&self.socket);
+        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in ids {
+            self.local(id, "rchd was stopped");
+        }
+        self.farewell();
+        let sessions = std::mem::take(&mut self.sessions);
+        // Their pipes close here, and the workers end what they run.
+        drop(sessions);
+        self.workers.clear();
+    }
+}

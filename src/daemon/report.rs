@@ -1,0 +1,226 @@
+//! How it all stands: the structs of `wire::status`, filled.
+
+use super::jobs::{Job, report_command};
+use super::{Daemon, survey};
+use crate::config::Transport;
+use crate::error::Error;
+use crate::fleet::Circuit;
+use crate::ids::{SessionId, WorkerId};
+use crate::session::State;
+use crate::sys::process::getpid;
+use crate::wire::status;
+use crate::wire::worker::Facts;
+
+impl Daemon {
+    pub(super) fn status(&mut self) -> status::Status {
+        let mut jobs: Vec<status::Job> = self
+            .jobs
+            .values()
+            .filter(|j| !j.stage().is_over())
+            .map(|j| self.job_row(j))
+            .collect();
+        jobs.extend(self.recent.iter().cloned());
+        status::Status {
+            daemon: status::Daemon {
+                pid: getpid().0,
+                version: crate::wire::VERSION.into(),
+                socket: self.socket.display().to_string(),
+                uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(0),
+                clients: u32::try_from(self.clients.len()).unwrap_or(0),
+                rss_kib: rss_kib(),
+            },
+            workers: (0..self.workers.len())
+                .map(|at| self.worker_row(at))
+                .collect(),
+            jobs,
+            totals: self.totals(),
+        }
+    }
+
+    fn totals(&self) -> status::Totals {
+        let mut totals = self.totals.clone();
+        let mut reasons: Vec<(String, u64)> = self
+            .local_reasons
+            .iter()
+            .map(|(r, n)| (r.clone(), *n))
+            .collect();
+        reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        totals.local_reasons = reasons;
+        totals
+    }
+
+    fn worker_row(&mut self, at: usize) -> status::Worker {
+        let now = self.now;
+        let sessions = self.sessions.values();
+        let id = self.workers[at].id().clone();
+        let sessions = sessions
+            .filter(|s| s.worker == id && s.state() != State::Dead)
+            .count();
+        let worker = &mut self.workers[at];
+        let reason = worker.refusal(now);
+        let state = match worker.health.circuit(now) {
+            _ if !worker.conf.enabled => "disabled",
+            _ if worker.drained => "drained",
+            _ if worker.facts.is_none() && reason.is_empty() => "unknown",
+            Circuit::Open { .. } => "down",
+            _ if worker.is_down() => "down",
+            _ => "up",
+        };
+        status::Worker {
+            id: id.to_string(),
+            transport: transport(&worker.conf.transport).into(),
+            address: address(&worker.conf),
+            state: state.into(),
+            reason,
+            slots_total: worker.slots.total(),
+            slots_used: worker.slots.used(),
+            sessions: u32::try_from(sessions).unwrap_or(0),
+            latency_ms: worker.latency.as_secs_f64() * 1000.0,
+            speed: worker.speed,
+            priority: worker.conf.priority,
+            tags: worker.conf.tags.clone(),
+            jobs_done: worker.done,
+            failures: worker.failures,
+        }
+    }
+
+    pub(super) fn job_row(&self, job: &Job) -> status::Job {
+        let attempt = job.attempt.as_ref();
+        status::Job {
+            id: job.id.0,
+            state: job.stage().name().into(),
+            command: report_command(&job.exec),
+            cwd: job.exec.cwd.display().to_string(),
+            agent: job.agent.clone(),
+            kind: job
+                .survey
+                .as_ref()
+                .map_or("", |s| survey::kind_name(s.accepted.kind))
+                .into(),
+            worker: attempt.map_or(String::new(), |a| a.worker.to_string()),
+            lane: attempt.and_then(|a| a.lane).map_or(0, u32::from),
+            slots: attempt.map_or(0, |a| a.lease.slots()),
+            status: job.exit.map(crate::sys::process::Exit::status),
+            reason: if job.reason.is_empty() {
+                job.waits.clone()
+            } else {
+                job.reason.clone()
+            },
+            started: job.started,
+            elapsed_ms: u64::try_from(self.now.duration_since(job.begun).as_millis()).unwrap_or(0),
+            remote_ms: job.moved.remote_ms,
+            sent_bytes: job.moved.sent_bytes,
+            sent_files: job.moved.sent_files,
+            returned_bytes: job.moved.back_bytes,
+            returned_files: job.moved.back_files,
+            subscribers: u32::try_from(job.subscribers.len()).unwrap_or(0),
+        }
+    }
+
+    /// Asks a worker for a sign of life: an idle session is pinged; one that is busy is sign enough;
+    /// else the session that is opened next will answer.
+    pub(super) fn probe(&mut self, worker: &WorkerId) {
+        let now = self.now;
+        if let Some(id) = self.idle_session(worker) {
+            self.sessions
+                .get_mut(&id)
+                .expect("BUG: just found")
+                .ping(now);
+            return;
+        }
+        let busy = |s: &crate::session::Session| matches!(s.state(), State::Busy(_));
+        let found = self
+            .sessions
+            .iter()
+            .find(|(_, s)| s.worker == *worker && busy(s));
+        if let Some(id) = found.map(|(id, _)| *id) {
+            self.probe_answered(id);
+        } else if let Some(worker) = self.worker(worker) {
+            worker.retry_now(now);
+        }
+    }
+
+    pub(super) fn probe_answered(&mut self, id: SessionId) {
+        let session = &self.sessions[&id];
+        let name = session.worker.clone();
+        let offset_ms = session.offset() as f64 / 1e6;
+        let Some(worker) = self.workers.iter().find(|w| *w.id() == name) else {
+            return;
+        };
+        let Some(facts) = &worker.facts else { return };
+        let probe = status::Probe {
+            id: name.to_string(),
+            ok: true,
+            error: String::new(),
+            hint: String::new(),
+            latency_ms: worker.latency.as_secs_f64() * 1000.0,
+            slots: worker.slots.total(),
+            cpus: facts.cpus,
+            version: worker.version.clone(),
+            tools: tools(facts),
+            paths_identical: facts.no_namespace.is_empty(),
+            no_namespace: facts.no_namespace.clone(),
+            rsync: facts.rsync.clone(),
+            free_mib: facts.free_mib,
+            clock_offset_ms: offset_ms,
+        };
+        self.probe_result(&name, &probe);
+    }
+
+    pub(super) fn probe_failed(&mut self, worker: &WorkerId, error: &Error) {
+        let probe = status::Probe {
+            id: worker.to_string(),
+            error: error.text().into(),
+            hint: error.remedy().unwrap_or_default().into(),
+            ..status::Probe::default()
+        };
+        self.probe_result(worker, &probe);
+    }
+}
+
+/// `rust 1.95.0` for a rustc's text, the rest as the worker says it.
+fn tools(facts: &Facts) -> Vec<String> {
+    let short = |(name, text): &(String, String)| match text.strip_prefix("rustc ") {
+        Some(rest) => format!("rust {}", rest.split(' ').next().unwrap_or_default()),
+        None if text.starts_with(name.as_str()) => text.clone(),
+        None => format!("{name} {text}"),
+    };
+    let mut all: Vec<String> = facts.tools.iter().map(short).collect();
+    all.dedup();
+    all
+}
+
+fn transport(transport: &Transport) -> &'static str {
+    match transport {
+        Transport::Ssh => "ssh",
+        Transport::Local => "local",
+        Transport::Command(_) => "command",
+    }
+}
+
+fn address(conf: &crate::config::Worker) -> String {
+    if conf.transport != Transport::Ssh {
+        return String::new();
+    }
+    let user = if conf.user.is_empty() {
+        String::new()
+    } else {
+        format!("{}@", conf.user)
+    };
+    let port = if conf.port == 0 {
+        String::new()
+    } else {
+        format!(":{}", conf.port)
+    };
+    format!("{user}{}{port}", conf.host)
+}
+
+fn rss_kib() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(0);
+    pages * 4
+}

@@ -1,0 +1,210 @@
+//! What there is to know about a command before a worker is chosen, found out on the crew.
+//!
+//! Configuration of its directory, its project's roots and files, the compiler it means, what its
+//! products will be, and the key by which an identical command in flight is recognised. All of it
+//! is read when the command runs, not when the hook saw it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::classify::{self, Accepted, Kind};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exclude::Rules;
+use crate::ids::LaneKey;
+use crate::manifest::Manifest;
+use crate::plan::env;
+use crate::products;
+use crate::roots::{self, Project};
+use crate::scan;
+use crate::sched::Priority;
+use crate::toolchain::{Identity, Known, Place};
+use crate::wire::client::Exec;
+use crate::wire::worker::Collect;
+
+/// How many threads walk a tree.
+pub(super) const SCANNERS: usize = 2;
+
+pub(super) struct Survey {
+    pub(super) config: Config,
+    pub(super) accepted: Accepted,
+    pub(super) project: Arc<Project>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) identities: Vec<Identity>,
+    pub(super) collect: Collect,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) lane: LaneKey,
+    /// Equal keys mean equal results.
+    pub(super) key: [u8; 16],
+    pub(super) priority: Priority,
+    /// `RCH_WORKER`.
+    pub(super) forced: Option<String>,
+    /// `RCH_WORKERS`: ids or tags; empty: all.
+    pub(super) pool: Vec<String>,
+    /// Slots it would like.
+    pub(super) wish: u32,
+    /// `None`: it may run for ever.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Finds out. Runs on the crew.
+///
+/// # Errors
+/// Why the command has to run locally.
+pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey> {
+    let var = |name: &str| env::get(&exec.env, name).map(OsStr::to_os_string);
+    let text = |name: &str| var(name).and_then(|v| v.into_string().ok());
+    let (config, _) = Config::load(&exec.cwd, text);
+    let accepted = classify::argv(&exec.argv).map_err(|refusal| Error::new(refusal.to_string()))?;
+    stays(&config, &accepted)?;
+    let place = Place {
+        cwd: &exec.cwd,
+        env: &exec.env,
+    };
+    let identities = known.identities(&accepted, &exec.argv, place)?;
+    let project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
+    let rules = Rules::new(&project, &config.transfer)?;
+    let manifest = scan::scan(&project, &rules, SCANNERS)?;
+    too_large(&manifest, config.transfer.max_transfer_mb)?;
+    let collect = products::collect(
+        &accepted,
+        &exec.argv,
+        &exec.cwd,
+        &var,
+        &project,
+        &config.transfer,
+    );
+    let travelling = job_env(exec, &config);
+    Ok(Survey {
+        key: key(exec, &project, &manifest, &identities, &travelling),
+        lane: lane(client, &project),
+        priority: Priority::parse(&text("RCH_PRIORITY").unwrap_or_default()),
+        forced: text("RCH_WORKER").filter(|w| !w.is_empty()),
+        pool: words(&text("RCH_WORKERS").unwrap_or_default()),
+        wish: wish(&accepted, &config),
+        timeout: timeout(&accepted, &config),
+        env: travelling,
+        project: Arc::new(project),
+        rules: Arc::new(rules),
+        manifest: Arc::new(manifest),
+        config,
+        accepted,
+        identities,
+        collect,
+    })
+}
+
+fn stays(config: &Config, accepted: &Accepted) -> Result<()> {
+    let kind = kind_name(accepted.kind);
+    if config.compilation.local_kinds.iter().any(|k| k == kind) {
+        return Err(Error::new(format!(
+            "'{kind}' is in compilation.local_kinds"
+        )));
+    }
+    if accepted.kind == Kind::Run {
+        return Err(Error::new("'cargo run' is not implemented"));
+    }
+    Ok(())
+}
+
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Build => "build",
+        Kind::Check => "check",
+        Kind::Test => "test",
+        Kind::Run => "run",
+        Kind::Doc => "doc",
+    }
+}
+
+fn too_large(manifest: &Manifest, limit_mb: u64) -> Result<()> {
+    let mb = manifest.total_bytes() >> 20;
+    if mb > limit_mb {
+        let text = format!("the project holds {mb} MB, transfer.max_transfer_mb allows {limit_mb}");
+        return Err(Error::new(text).hint("exclude what a build does not need, in .rchignore"));
+    }
+    Ok(())
+}
+
+fn job_env(exec: &Exec, config: &Config) -> Vec<(OsString, OsString)> {
+    let mut travelling = env::travelling(&exec.env, &exec.own, &config.environment.allowlist);
+    // A tool judges by its stderr where it can; our pipes would tell it there is no terminal.
+    env::colour(&mut travelling, exec.tty.1 && config.output.preserve_colors);
+    travelling
+}
+
+fn wish(accepted: &Accepted, config: &Config) -> u32 {
+    match accepted.kind {
+        Kind::Test => config.compilation.test_slots,
+        Kind::Check => config.compilation.check_slots,
+        Kind::Build | Kind::Run | Kind::Doc => config.compilation.build_slots,
+    }
+}
+
+fn timeout(accepted: &Accepted, config: &Config) -> Option<Duration> {
+    let secs = match accepted.kind {
+        Kind::Test => config.compilation.test_timeout_secs,
+        _ => config.compilation.build_timeout_secs,
+    };
+    (secs > 0).then(|| Duration::from_secs(secs))
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split([',', ' '])
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn lane(client: &str, project: &Project) -> LaneKey {
+    let mut hash = Xxh3::new();
+    hash.update(client.as_bytes());
+    for root in &project.roots {
+        field(&mut hash, root.path.as_os_str());
+    }
+    LaneKey(hash.digest128().to_le_bytes())
+}
+
+fn key(
+    exec: &Exec,
+    project: &Project,
+    manifest: &Manifest,
+    identities: &[Identity],
+    env: &[(OsString, OsString)],
+) -> [u8; 16] {
+    let mut hash = Xxh3::new();
+    let roots: Vec<&Path> = project.roots.iter().map(|r| r.path.as_path()).collect();
+    roots.iter().for_each(|r| field(&mut hash, r.as_os_str()));
+    field(&mut hash, exec.cwd.as_os_str());
+    exec.argv.iter().for_each(|a| field(&mut hash, a));
+    env.iter().for_each(|(k, v)| {
+        field(&mut hash, k);
+        field(&mut hash, v);
+    });
+    identities
+        .iter()
+        .for_each(|i| field(&mut hash, OsStr::new(&i.text)));
+    hash.update(&[
+        u8::from(exec.tty.0),
+        u8::from(exec.tty.1),
+        u8::from(exec.merged),
+    ]);
+    hash.update(&manifest.digest());
+    hash.digest128().to_le_bytes()
+}
+
+/// With its length, so that ("ab", "c") is not ("a", "bc").
+fn field(hash: &mut Xxh3, value: &OsStr) {
+    hash.update(&(value.len() as u64).to_le_bytes());
+    hash.update(value.as_encoded_bytes());
+}
+
+/// Where a path of the home directory's cargo stands, for the job's CARGO_HOME.
+pub(super) fn cargo_home(project: &Project) -> PathBuf {
+    project.cargo_home.clone()
+}

@@ -1,0 +1,277 @@
+//! What the daemon knows of a worker's fitness: slots and the circuit breaker. Pure, given `now`.
+//!
+//! Slots are one atomic number, reserved by compare-and-swap; the lease that a reservation answers
+//! is the only way to give them back, and dropping it is the only thing to remember. The circuit
+//! breaker has one truth per worker: three infrastructure failures in a row, or half of at least
+//! five within a minute, open it; when its time is up one job may try; two successes close it.
+//! Compile errors and failing tests never get here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Failures in a row that open the circuit.
+const IN_A_ROW: u32 = 3;
+/// How far back outcomes count, and how many there must be for the share to mean something.
+const WINDOW: Duration = Duration::from_secs(60);
+const ENOUGH: usize = 5;
+/// First pause of an open circuit; each failed trial doubles it.
+const PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(480);
+/// Successes that close a half-open circuit.
+const PROOF: u32 = 2;
+
+#[derive(Debug)]
+pub struct Slots {
+    used: AtomicU32,
+    total: AtomicU32,
+}
+
+impl Slots {
+    pub fn new(total: u32) -> Arc<Slots> {
+        Arc::new(Slots {
+            used: AtomicU32::new(0),
+            total: AtomicU32::new(total),
+        })
+    }
+
+    pub fn total(&self) -> u32 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// A smaller total does not take slots from anybody; it is reached as leases end.
+    pub fn set_total(&self, total: u32) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub fn used(&self) -> u32 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    pub fn free(&self) -> u32 {
+        self.total().saturating_sub(self.used())
+    }
+
+    /// Takes `n` slots, or none.
+    pub fn reserve(self: &Arc<Slots>, n: u32) -> Option<Lease> {
+        let total = self.total();
+        self.used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                used.checked_add(n).filter(|&sum| sum <= total)
+            })
+            .ok()
+            .map(|_| Lease {
+                slots: self.clone(),
+                n,
+            })
+    }
+}
+
+/// Slots held; dropping it gives them back.
+#[derive(Debug)]
+pub struct Lease {
+    slots: Arc<Slots>,
+    n: u32,
+}
+
+impl Lease {
+    pub fn slots(&self) -> u32 {
+        self.n
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.slots.used.fetch_sub(self.n, Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// Jobs go there.
+    Closed,
+    /// None do until the given moment; the pause that led there.
+    Open { until: Instant, pause: Duration },
+    /// One job at a time may try; how many have succeeded, and the pause if one fails.
+    HalfOpen { good: u32, pause: Duration },
+}
+
+#[derive(Debug)]
+pub struct Health {
+    circuit: Circuit,
+    in_a_row: u32,
+    /// (when, whether it was a failure), within the window.
+    recent: VecDeque<(Instant, bool)>,
+    /// The last failure, for people.
+    reason: String,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            circuit: Circuit::Closed,
+            in_a_row: 0,
+            recent: VecDeque::new(),
+            reason: String::new(),
+        }
+    }
+}
+
+impl Health {
+    /// The circuit as it stands at `now`.
+    pub fn circuit(&mut self, now: Instant) -> Circuit {
+        if let Circuit::Open { until, pause } = self.circuit
+            && now >= until
+        {
+            self.circuit = Circuit::HalfOpen { good: 0, pause };
+        }
+        self.circuit
+    }
+
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Transport and worker did their part of a job.
+    pub fn success(&mut self, now: Instant) {
+        self.record(now, false);
+        self.in_a_row = 0;
+        if let Circuit::HalfOpen { good, pause } = self.circuit(now) {
+            self.circuit = match good + 1 {
+                PROOF => Circuit::Closed,
+                good => Circuit::HalfOpen { good, pause },
+            };
+        }
+        if self.circuit == Circuit::Closed {
+            self.reason.clear();
+        }
+    }
+
+    /// They did not. True if this has opened the circuit.
+    pub fn failure(&mut self, now: Instant, reason: &str) -> bool {
+        self.record(now, true);
+        self.in_a_row += 1;
+        reason.clone_into(&mut self.reason);
+        let pause = match self.circuit(now) {
+            Circuit::Open { .. } => return false,
+            Circuit::HalfOpen { pause, .. } => (pause * 2).min(LONGEST_PAUSE),
+            Circuit::Closed if self.is_failing() => PAUSE,
+            Circuit::Closed => return false,
+        };
+        self.circuit = Circuit::Open {
+            until: now + pause,
+            pause,
+        };
+        self.recent.clear();
+        true
+    }
+
+    fn is_failing(&self) -> bool {
+        let bad = self.recent.iter().filter(|(_, failed)| *failed).count();
+        self.in_a_row >= IN_A_ROW || (self.recent.len() >= ENOUGH && bad * 2 >= self.recent.len())
+    }
+
+    fn record(&mut self, now: Instant, failed: bool) {
+        self.recent.push_back((now, failed));
+        while self
+            .recent
+            .front()
+            .is_some_and(|(at, _)| now.duration_since(*at) > WINDOW)
+        {
+            self.recent.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_give_back_what_they_took() {
+        let slots = Slots::new(4);
+        let a = slots.reserve(3).unwrap();
+        assert!(slots.reserve(2).is_none());
+        let b = slots.reserve(1).unwrap();
+        assert_eq!((slots.free(), a.slots()), (0, 3));
+        drop((a, b));
+        assert_eq!(slots.free(), 4);
+    }
+
+    #[test]
+    fn racing_reservations_never_exceed_the_total() {
+        let slots = Slots::new(7);
+        std::thread::scope(|s| {
+            for n in 1..5u32 {
+                let slots = &slots;
+                s.spawn(move || {
+                    for _ in 0..2000 {
+                        let lease = slots.reserve(n);
+                        assert!(slots.used() <= 7);
+                        drop(lease);
+                    }
+                });
+            }
+        });
+        assert_eq!(slots.used(), 0);
+    }
+
+    #[test]
+    fn the_circuit_opens_tries_and_closes() {
+        let t = Instant::now();
+        let mut h = Health::default();
+        assert!(!h.failure(t, "a"));
+        assert!(!h.failure(t, "b"));
+        assert!(h.failure(t, "c"));
+        assert_eq!(
+            h.circuit(t),
+            Circuit::Open {
+                until: t + PAUSE,
+                pause: PAUSE
+            }
+        );
+        assert_eq!(h.reason(), "c");
+        let t = t + PAUSE;
+        assert_eq!(
+            h.circuit(t),
+            Circuit::HalfOpen {
+                good: 0,
+                pause: PAUSE
+            }
+        );
+        assert!(h.failure(t, "d"), "a failed trial opens it for longer");
+        let t = t + PAUSE * 2;
+        h.success(t);
+        assert_eq!(
+            h.circuit(t),
+            Circuit::HalfOpen {
+                good: 1,
+                pause: PAUSE * 2
+            }
+        );
+        h.success(t);
+        assert_eq!((h.circuit(t), h.reason()), (Circuit::Closed, ""));
+    }
+
+    #[test]
+    fn half_of_five_within_a_minute_opens_it_but_not_over_an_hour() {
+        let t = Instant::now();
+        for (step, opens) in [
+            (Duration::from_secs(1), true),
+            (Duration::from_secs(600), false),
+        ] {
+            let mut h = Health::default();
+            let outcomes = [true, false, true, false, true];
+            let opened = outcomes.iter().enumerate().any(|(i, &bad)| {
+                let now = t + step * i as u32;
+                if bad {
+                    return h.failure(now, "x");
+                }
+                h.success(now);
+                false
+            });
+            assert_eq!(opened, opens);
+        }
+    }
+}

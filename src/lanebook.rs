@@ -1,0 +1,210 @@
+//! What each lane of each worker holds, on disk: one file per lane with the manifest's id in front.
+//!
+//! Only the ids are kept in memory; a manifest of a hundred thousand files is read when a difference
+//! is wanted, by the crew. Written by temporary file and rename, so that what is there is whole; a
+//! record that is lost costs a repair of the lane, nothing else. Files survive the daemon.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::ids::{JobId, LaneKey, ManifestId, WorkerId};
+use crate::manifest::Manifest;
+
+/// A lane as this daemon last left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub number: u16,
+    pub holds: ManifestId,
+    /// The job that has it now.
+    pub busy: Option<JobId>,
+}
+
+#[derive(Debug)]
+pub struct Lanebook {
+    dir: PathBuf,
+    lanes: HashMap<(WorkerId, LaneKey), Vec<Lane>>,
+}
+
+impl Lanebook {
+    /// Reads the ids of all records in `dir`. Unreadable ones do not count.
+    pub fn open(dir: PathBuf) -> Lanebook {
+        let mut book = Lanebook {
+            dir,
+            lanes: HashMap::new(),
+        };
+        let files = fs::read_dir(&book.dir).into_iter().flatten().flatten();
+        for path in files.map(|f| f.path()).collect::<Vec<_>>() {
+            if let Some((worker, key, number)) = parse(&path)
+                && let Some(holds) = read_id(&path)
+            {
+                let lane = Lane {
+                    number,
+                    holds,
+                    busy: None,
+                };
+                book.lanes.entry((worker, key)).or_default().push(lane);
+            }
+        }
+        book
+    }
+
+    pub fn lanes(&self, worker: &WorkerId, key: LaneKey) -> &[Lane] {
+        self.lanes
+            .get(&(worker.clone(), key))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// An idle lane whose contents are known.
+    pub fn idle(&self, worker: &WorkerId, key: LaneKey) -> Option<&Lane> {
+        self.lanes(worker, key).iter().find(|l| l.busy.is_none())
+    }
+
+    /// Marks the lane as a job's own.
+    pub fn take(&mut self, worker: &WorkerId, key: LaneKey, number: u16, job: JobId) {
+        if let Some(lane) = self.lane(worker, key, number) {
+            lane.busy = Some(job);
+        }
+    }
+
+    /// The lane now holds `holds`, and a job has it.
+    pub fn set(
+        &mut self,
+        worker: &WorkerId,
+        key: LaneKey,
+        number: u16,
+        holds: ManifestId,
+        job: JobId,
+    ) {
+        match self.lane(worker, key, number) {
+            Some(lane) => {
+                *lane = Lane {
+                    number,
+                    holds,
+                    busy: Some(job),
+                }
+            }
+            None => {
+                let lane = Lane {
+                    number,
+                    holds,
+                    busy: Some(job),
+                };
+                self.lanes
+                    .entry((worker.clone(), key))
+                    .or_default()
+                    .push(lane);
+            }
+        }
+    }
+
+    /// A job is done with its lanes.
+    pub fn free(&mut self, job: JobId) {
+        for lane in self
+            .lanes
+            .values_mut()
+            .flatten()
+            .filter(|l| l.busy == Some(job))
+        {
+            lane.busy = None;
+        }
+    }
+
+    /// What the lane holds is not known any more.
+    pub fn forget(&mut self, worker: &WorkerId, key: LaneKey, number: u16) {
+        if let Some(lanes) = self.lanes.get_mut(&(worker.clone(), key)) {
+            lanes.retain(|l| l.number != number);
+        }
+        let _ = fs::remove_file(self.path(worker, key, number));
+    }
+
+    fn lane(&mut self, worker: &WorkerId, key: LaneKey, number: u16) -> Option<&mut Lane> {
+        let lanes = self.lanes.get_mut(&(worker.clone(), key))?;
+        lanes.iter_mut().find(|l| l.number == number)
+    }
+
+    /// Where the record of a lane lies.
+    pub fn path(&self, worker: &WorkerId, key: LaneKey, number: u16) -> PathBuf {
+        self.dir.join(format!("{key}-{number}@{worker}"))
+    }
+}
+
+fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
+    let (lane, worker) = path.file_name()?.to_str()?.split_once('@')?;
+    let (key, number) = lane.split_once('-')?;
+    let mut bytes = [0; 16];
+    for (byte, digits) in bytes.iter_mut().zip(key.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some((WorkerId::new(worker), LaneKey(bytes), number.parse().ok()?))
+}
+
+fn read_id(path: &Path) -> Option<ManifestId> {
+    let mut id = [0; 16];
+    fs::File::open(path).ok()?.read_exact(&mut id).ok()?;
+    Some(ManifestId(id))
+}
+
+/// Reads the manifest of a record, if it is the one named.
+///
+/// # Errors
+/// It is not, or cannot be read: the lane must be repaired.
+pub fn load(path: &Path, holds: ManifestId) -> Result<Manifest> {
+    let bytes = fs::read(path).map_err(|e| Error::path("read", path, &e))?;
+    let garbled = || {
+        Error::new(format!(
+            "'{}' is not the record of this lane",
+            path.display()
+        ))
+    };
+    let (id, manifest) = bytes.split_at_checked(16).ok_or_else(garbled)?;
+    if id != holds.0 {
+        return Err(garbled());
+    }
+    Manifest::decode(manifest).map_err(|_| garbled())
+}
+
+/// Replaces a record.
+///
+/// # Errors
+/// The disk is full, say; the old record is then gone too, because it is no longer true.
+pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> {
+    let write = || {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        let temp = path.with_extension("new");
+        let mut bytes = holds.0.to_vec();
+        bytes.extend_from_slice(&manifest.encode());
+        fs::write(&temp, bytes)?;
+        fs::rename(&temp, path)
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(path);
+        Error::path("write", path, &e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_daemon_and_names_what_it_is() {
+        let dir = std::env::temp_dir().join(format!("rch-lanebook-{}", std::process::id()));
+        let (worker, key) = (WorkerId::new("css-1"), LaneKey([7; 16]));
+        let mut book = Lanebook::open(dir.clone());
+        let path = book.path(&worker, key, 3);
+        store(&path, ManifestId([1; 16]), &Manifest::default()).unwrap();
+        book.set(&worker, key, 3, ManifestId([1; 16]), JobId(1));
+        assert_eq!(book.idle(&worker, key), None);
+        book.free(JobId(1));
+        let reopened = Lanebook::open(dir.clone());
+        assert_eq!(reopened.idle(&worker, key), book.idle(&worker, key));
+        assert!(load(&path, ManifestId([1; 16])).is_ok());
+        assert!(load(&path, ManifestId([2; 16])).is_err());
+        book.forget(&worker, key, 3);
+        assert!(Lanebook::open(dir.clone()).lanes(&worker, key).is_empty());
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

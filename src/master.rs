@@ -1,0 +1,144 @@
+//! An ssh master: one authenticated connection that carries up to eight sessions.
+//!
+//! A child of our own that stays in the foreground (ControlPersist masters belong to nobody and
+//! hold the stderr of whoever started them). It says `ready` on stdout when its socket may be used.
+//! A hung master answers nothing, not even `ssh -O check`; the sessions' own deadlines find that,
+//! and the cure is the same as for every end: kill by pid, unlink the socket.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::child::{Child, Pipes};
+use crate::error::Error;
+use crate::poll::Ready;
+use crate::sys::fd;
+
+/// From start to `ready`: ConnectTimeout covers the TCP part, the rest is authentication.
+const CONNECT: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Until when it must be ready.
+    Connecting(Instant),
+    Ready,
+    Dead,
+}
+
+#[derive(Debug)]
+pub struct Master {
+    control: PathBuf,
+    child: Child,
+    pipes: Pipes,
+    state: State,
+    readable: bool,
+}
+
+impl Master {
+    /// Starts ssh with `args`, which name `control` as the socket.
+    ///
+    /// # Errors
+    /// There is no ssh.
+    pub fn start(
+        args: &[std::ffi::OsString],
+        control: &Path,
+        now: Instant,
+    ) -> Result<Master, Error> {
+        // One left by a daemon that was killed would be taken for ours.
+        let _ = std::fs::remove_file(control);
+        let mut cmd = Command::new("ssh");
+        let (child, pipes) =
+            Child::spawn(cmd.args(args)).map_err(|e| Error::os("cannot start 'ssh'", &e))?;
+        let state = State::Connecting(now + CONNECT);
+        Ok(Master {
+            control: control.into(),
+            child,
+            pipes,
+            state,
+            readable: false,
+        })
+    }
+
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
+    pub fn pipes(&self) -> &Pipes {
+        &self.pipes
+    }
+
+    pub fn note_output(&mut self, ready: Ready) {
+        self.readable |= ready.readable;
+    }
+
+    pub fn note_stderr(&mut self, ready: Ready) {
+        self.child.note(ready);
+    }
+
+    /// Whatever is due. An error is the reason of its death, and comes once.
+    ///
+    /// # Errors
+    /// It could not connect, or its connection has ended.
+    pub fn tend(&mut self, now: Instant) -> Result<(), Error> {
+        self.child.tend(now);
+        if self.state == State::Dead {
+            return Ok(());
+        }
+        if let State::Connecting(until) = self.state {
+            let mut buf = [0; 64];
+            if self.readable && fd::read(&self.pipes.stdout, &mut buf).is_ok_and(|n| n > 0) {
+                self.state = State::Ready;
+            } else if now >= until {
+                self.end(now);
+                return Err(Error::new(format!(
+                    "no connection within {} seconds",
+                    CONNECT.as_secs()
+                )));
+            }
+        }
+        if self.child.ended().is_some() {
+            let said = self.child.said();
+            self.end(now);
+            let text = if said.is_empty() {
+                "ssh ended".into()
+            } else {
+                said
+            };
+            return Err(Error::new(text));
+        }
+        Ok(())
+    }
+
+    pub fn end(&mut self, now: Instant) {
+        self.state = State::Dead;
+        self.child.end(now);
+        let _ = std::fs::remove_file(&self.control);
+    }
+
+    /// True once it is reaped; it may be dropped.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Dead && self.child.ended().is_some()
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let connect = match self.state {
+            State::Connecting(until) => Some(until),
+            _ => None,
+        };
+        [connect, self.child.deadline()].into_iter().flatten().min()
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.control);
+    }
+}

@@ -1,0 +1,230 @@
+//! Which worker a job goes to, and who waits. Pure: facts in, a choice with its reasons out.
+//!
+//! The score is speed × share of free slots × 1.5 for an idle warm lane × priority. Everything a
+//! candidate is refused for is kept as a word, because "why did it not go there" is what people ask.
+
+use std::time::Instant;
+
+use crate::ids::{JobId, WorkerId};
+
+/// What warmth is worth.
+const WARM: f64 = 1.5;
+
+/// A worker as the scheduler sees it, at one moment.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub id: WorkerId,
+    /// Empty if jobs may go there, else why not (`drained`, `circuit open`, `no rustc like ours`, …).
+    pub refusal: String,
+    /// 0 to 100.
+    pub speed: f64,
+    pub free: u32,
+    pub total: u32,
+    pub warm: bool,
+    /// 100 is neutral.
+    pub priority: u32,
+    pub preferred: bool,
+}
+
+impl Candidate {
+    pub fn score(&self) -> f64 {
+        let share = f64::from(self.free) / f64::from(self.total.max(1));
+        let warmth = if self.warm { WARM } else { 1.0 };
+        self.speed * share * warmth * f64::from(self.priority) / 100.0
+    }
+
+    /// How many slots a job that wishes for `wish` would get: all of it, or what the worker has.
+    pub fn grant(&self, wish: u32) -> u32 {
+        wish.min(self.total).max(1)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    /// The place of the chosen candidate, and the slots the job gets.
+    Go(usize, u32),
+    /// Some could take it, but all are busy.
+    Busy,
+    /// None will: each with its reason.
+    Nowhere(String),
+}
+
+/// The best candidate for a job that wishes for `wish` slots: preferred ones first, then by score;
+/// among equals the one that stands first in the configuration.
+pub fn choose(candidates: &[Candidate], wish: u32) -> Choice {
+    let fit = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| c.refusal.is_empty());
+    let able = fit.clone().filter(|(_, c)| c.free >= c.grant(wish));
+    let best = able.reduce(|a, b| {
+        let better = (b.1.preferred, b.1.score()) > (a.1.preferred, a.1.score());
+        if better { b } else { a }
+    });
+    match best {
+        Some((i, c)) => Choice::Go(i, c.grant(wish)),
+        None if fit.count() > 0 => Choice::Busy,
+        None => Choice::Nowhere(reasons(candidates)),
+    }
+}
+
+fn reasons(candidates: &[Candidate]) -> String {
+    if candidates.is_empty() {
+        return "no workers are configured".into();
+    }
+    let each: Vec<String> = candidates
+        .iter()
+        .map(|c| format!("{}: {}", c.id, c.refusal))
+        .collect();
+    each.join(", ")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    High,
+    Normal,
+    Low,
+}
+
+impl Priority {
+    /// `RCH_PRIORITY`; anything unknown is normal.
+    pub fn parse(text: &str) -> Priority {
+        match text {
+            "high" => Priority::High,
+            "low" => Priority::Low,
+            _ => Priority::Normal,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub job: JobId,
+    pub priority: Priority,
+    /// After this the job runs locally.
+    pub until: Instant,
+}
+
+/// Jobs that wait for slots: by priority, and in order of arrival within one.
+#[derive(Debug, Default)]
+pub struct Queue(Vec<Waiting>);
+
+impl Queue {
+    pub fn push(&mut self, waiting: Waiting) {
+        let at = self.0.partition_point(|w| w.priority <= waiting.priority);
+        self.0.insert(at, waiting);
+    }
+
+    pub fn remove(&mut self, job: JobId) {
+        self.0.retain(|w| w.job != job);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.0.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many stand before `job`, plus one; 0 if it does not wait.
+    pub fn place(&self, job: JobId) -> usize {
+        self.0
+            .iter()
+            .position(|w| w.job == job)
+            .map_or(0, |i| i + 1)
+    }
+
+    /// Takes out one whose time is up.
+    pub fn expired(&mut self, now: Instant) -> Option<JobId> {
+        let at = self.0.iter().position(|w| w.until <= now)?;
+        Some(self.0.remove(at).job)
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.iter().map(|w| w.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(id: &str, speed: f64, free: u32, total: u32) -> Candidate {
+        Candidate {
+            id: WorkerId::new(id),
+            refusal: String::new(),
+            speed,
+            free,
+            total,
+            warm: false,
+            priority: 100,
+            preferred: false,
+        }
+    }
+
+    #[test]
+    fn the_score_is_the_documented_product() {
+        let mut c = worker("a", 80.0, 4, 8);
+        assert!((c.score() - 40.0).abs() < 1e-9);
+        c.warm = true;
+        c.priority = 50;
+        assert!((c.score() - 30.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn best_score_wins_preference_first_and_a_small_worker_gives_what_it_has() {
+        let mut fleet = [
+            worker("a", 50.0, 8, 8),
+            worker("b", 90.0, 8, 8),
+            worker("c", 99.0, 1, 8),
+        ];
+        assert_eq!(choose(&fleet, 4), Choice::Go(1, 4));
+        fleet[0].preferred = true;
+        assert_eq!(choose(&fleet, 4), Choice::Go(0, 4));
+        assert_eq!(choose(&[worker("tiny", 1.0, 2, 2)], 8), Choice::Go(0, 2));
+    }
+
+    #[test]
+    fn busy_is_not_nowhere() {
+        let mut fleet = [worker("a", 50.0, 1, 8), worker("b", 50.0, 8, 8)];
+        fleet[1].refusal = "drained".into();
+        assert_eq!(choose(&fleet, 4), Choice::Busy);
+        fleet[0].refusal = "circuit open".into();
+        assert_eq!(
+            choose(&fleet, 4),
+            Choice::Nowhere("a: circuit open, b: drained".into())
+        );
+        assert_eq!(
+            choose(&[], 1),
+            Choice::Nowhere("no workers are configured".into())
+        );
+    }
+
+    #[test]
+    fn the_queue_keeps_priority_then_arrival() {
+        let t = Instant::now();
+        let mut q = Queue::default();
+        for (n, priority) in [
+            (1, Priority::Normal),
+            (2, Priority::Low),
+            (3, Priority::High),
+            (4, Priority::Normal),
+        ] {
+            q.push(Waiting {
+                job: JobId(n),
+                priority,
+                until: t,
+            });
+        }
+        assert_eq!(q.iter().map(|w| w.job.0).collect::<Vec<_>>(), [3, 1, 4, 2]);
+        assert_eq!(q.place(JobId(4)), 3);
+        assert_eq!(q.expired(t), Some(JobId(3)));
+        q.remove(JobId(1));
+        assert_eq!(q.len(), 2);
+    }
+}

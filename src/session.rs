@@ -1,0 +1,402 @@
+//! One `rch-wkr serve` and the pipes to it: its greeting, its liveness, its messages.
+//!
+//! Whatever carries it, ssh, a command or nothing, a session is a child whose stdin and stdout
+//! speak the worker protocol. It does not know what a job is beyond the id it is busy with, and
+//! decides nothing: it reports what arrived. Every state has a deadline; a session that misses one
+//! is dead, and its death kills at most one job.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::child::Child;
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::ids::{JobId, WorkerId};
+use crate::poll::Ready;
+use crate::time::{self, Stamp};
+use crate::wire::worker::{Facts, FromWorker, ToWorker};
+use crate::wire::{self, MAX_NOISE, PACK, PREAMBLE};
+
+/// From the start of the child to its `Ready`.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How often a silent peer is asked for a sign of life.
+const PING: Duration = Duration::from_secs(30);
+/// Silence after a ping that means death.
+const SILENCE: Duration = Duration::from_secs(20);
+/// Between the end of the pipes and that of the child, which may still say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a lane may take to be given back.
+const CLOSE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Started; has not said `Ready`.
+    Connecting,
+    /// Idle, in the pool.
+    Ready,
+    /// Serves this job.
+    Busy(JobId),
+    /// `Close` has been sent; `Closed` has not come.
+    Closing,
+    /// The child is going or gone.
+    Dead,
+}
+
+/// What came from the worker.
+#[derive(Debug)]
+pub enum Incoming {
+    /// It has greeted; facts, clock and latency are known now.
+    Greeted,
+    Message(FromWorker),
+    /// Whole frames of file content, for the landing.
+    Files(Vec<u8>),
+    /// The session is dead, for this reason. Comes once.
+    Lost(Error),
+}
+
+#[derive(Debug)]
+pub struct Session {
+    pub worker: WorkerId,
+    /// The master it goes through, if it does.
+    carrier: Option<u64>,
+    child: Child,
+    conn: Conn,
+    state: State,
+    greeted: bool,
+    /// The worker's side of the pipes has closed.
+    hung_up: bool,
+    hello_at: (Instant, Stamp),
+    facts: Facts,
+    version: String,
+    /// The worker's clock minus ours.
+    offset: Stamp,
+    latency: Duration,
+    heard: Instant,
+    /// When the unanswered ping was sent.
+    pinged: Option<Instant>,
+    /// When the present state must have ended.
+    deadline: Option<Instant>,
+    idle_since: Instant,
+}
+
+impl Session {
+    /// Starts `cmd` and greets whatever answers.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(
+        worker: WorkerId,
+        cmd: &mut Command,
+        client: &str,
+        now: Instant,
+    ) -> Result<Session, Error> {
+        let (child, pipes) = Child::spawn(cmd).map_err(|e| {
+            Error::os(
+                format_args!("cannot start '{}'", cmd.get_program().to_string_lossy()),
+                &e,
+            )
+        })?;
+        let mut conn = Conn::new(pipes.stdout, pipes.stdin);
+        let stamp = time::now();
+        ToWorker::Hello {
+            protocol: wire::PROTOCOL,
+            version: wire::VERSION.into(),
+            now: stamp,
+            client: client.into(),
+        }
+        .encode(conn.out());
+        Ok(Session {
+            worker,
+            carrier: None,
+            child,
+            conn,
+            state: State::Connecting,
+            greeted: false,
+            hung_up: false,
+            hello_at: (now, stamp),
+            facts: Facts::default(),
+            version: String::new(),
+            offset: 0,
+            latency: Duration::ZERO,
+            heard: now,
+            pinged: None,
+            deadline: Some(now + CONNECT),
+            idle_since: now,
+        })
+    }
+
+    pub fn carried_by(&mut self, master: u64) {
+        self.carrier = Some(master);
+    }
+
+    /// The master whose room it takes, as long as it lives.
+    pub fn carrier(&self) -> Option<u64> {
+        self.carrier.filter(|_| self.state != State::Dead)
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn offset(&self) -> Stamp {
+        self.offset
+    }
+
+    /// One round trip.
+    pub fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub fn send(&mut self, message: &ToWorker) {
+        message.encode(self.conn.out());
+    }
+
+    pub fn note_output(&mut self, ready: Ready) {
+        self.conn.note(ready);
+    }
+
+    pub fn note_stderr(&mut self, ready: Ready) {
+        self.child.note(ready);
+    }
+
+    /// Makes every transition of the state, and sets the deadline that goes with it.
+    fn become_(&mut self, next: State, now: Instant) {
+        let legal = match (self.state, next) {
+            (State::Connecting | State::Closing, State::Ready)
+            | (State::Ready, State::Busy(_))
+            | (State::Busy(_), State::Closing) => true,
+            (old, State::Dead) => old != State::Dead,
+            _ => false,
+        };
+        assert!(
+            legal,
+            "BUG: a session cannot go from {:?} to {next:?}",
+            self.state
+        );
+        self.state = next;
+        self.idle_since = now;
+        self.deadline = (next == State::Closing).then(|| now + CLOSE);
+    }
+
+    /// Takes the session for a job.
+    pub fn take(&mut self, job: JobId, now: Instant) {
+        self.become_(State::Busy(job), now);
+    }
+
+    /// Gives the lane back; the session is idle when the worker has said so.
+    pub fn release(&mut self, now: Instant) {
+        self.send(&ToWorker::Close);
+        self.become_(State::Closing, now);
+    }
+
+    /// Ends it: the worker sees its stdin close, and what does not listen is killed.
+    pub fn end(&mut self, now: Instant) {
+        if self.state != State::Dead {
+            self.become_(State::Dead, now);
+        }
+        self.conn.close_output();
+        self.child.end(now);
+    }
+
+    /// The next thing that arrived, if any. `files` says whether file content is wanted now.
+    pub fn next(&mut self, now: Instant, files: bool) -> Option<Incoming> {
+        if self.state == State::Dead {
+            return None;
+        }
+        match self.read(now, files) {
+            Ok(Some(incoming)) => Some(incoming),
+            Ok(None) if self.is_lost(now) => Some(self.lost(now)),
+            Ok(None) => None,
+            Err(error) => {
+                self.end(now);
+                Some(Incoming::Lost(error))
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant, files: bool) -> Result<Option<Incoming>, Error> {
+        let garbled = || Error::new("the worker does not speak our protocol");
+        if !self.greeted {
+            self.greeted = self
+                .conn
+                .skip_to(PREAMBLE, MAX_NOISE)
+                .map_err(|_| garbled())?;
+            if !self.greeted {
+                return Ok(None);
+            }
+        }
+        let Some((frame, _)) = wire::split(self.conn.unread()).map_err(|_| garbled())? else {
+            return Ok(None);
+        };
+        self.heard = now;
+        self.pinged = None;
+        let is_file = matches!(frame.kind, PACK | FromWorker::FILE | FromWorker::DATA);
+        if is_file && !files {
+            return Ok(None);
+        }
+        let taken = self
+            .conn
+            .frame()
+            .map_err(|_| garbled())?
+            .expect("BUG: the frame was whole");
+        if is_file {
+            return Ok(Some(Incoming::Files(taken.raw().to_vec())));
+        }
+        let message = FromWorker::decode(taken.get()).map_err(|_| garbled())?;
+        drop(taken);
+        self.digest(message, now).map(Some)
+    }
+
+    /// Looks at what concerns the session itself.
+    fn digest(&mut self, message: FromWorker, now: Instant) -> Result<Incoming, Error> {
+        match message {
+            FromWorker::Ready {
+                protocol,
+                version,
+                now: theirs,
+                facts,
+            } => {
+                if protocol != wire::PROTOCOL || self.state != State::Connecting {
+                    return Err(version_error(&version, protocol));
+                }
+                let (sent, stamp) = self.hello_at;
+                self.latency = now.duration_since(sent);
+                let halfway = stamp + i64::try_from(self.latency.as_nanos() / 2).unwrap_or(0);
+                self.offset = theirs - halfway;
+                self.facts = facts;
+                self.version = version;
+                self.become_(State::Ready, now);
+                // The greeting's time holds a login; a ping's is the link's alone.
+                self.ping(now);
+                Ok(Incoming::Greeted)
+            }
+            FromWorker::Pong { now: theirs } => {
+                let (sent, stamp) = self.hello_at;
+                self.latency = now.duration_since(sent);
+                self.offset =
+                    theirs - stamp - i64::try_from(self.latency.as_nanos() / 2).unwrap_or(0);
+                Ok(Incoming::Message(FromWorker::Pong { now: theirs }))
+            }
+            FromWorker::Closed if self.state == State::Closing => {
+                self.become_(State::Ready, now);
+                Ok(Incoming::Message(FromWorker::Closed))
+            }
+            message => Ok(Incoming::Message(message)),
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub fn ping(&mut self, now: Instant) {
+        self.hello_at = (now, time::now());
+        self.pinged = Some(now);
+        self.send(&ToWorker::Ping);
+    }
+
+    /// Whether it is over. The pipes close first and the reason follows on stderr, so the child is
+    /// given a moment to end by itself.
+    fn is_lost(&mut self, now: Instant) -> bool {
+        if self.conn.is_over() && !self.hung_up {
+            self.hung_up = true;
+            self.conn.close_output();
+            self.deadline = Some(now + LAST_WORDS);
+        }
+        self.child.ended().is_some()
+            || self.deadline.is_some_and(|at| now >= at)
+            || self
+                .pinged
+                .is_some_and(|at| now >= at + SILENCE && self.conn.backlog() == 0)
+    }
+
+    fn lost(&mut self, now: Instant) -> Incoming {
+        let said = self.child.said();
+        let closed = self.hung_up || self.child.ended().is_some();
+        self.end(now);
+        Incoming::Lost(match (closed, said.as_str()) {
+            (true, "") => Error::new("the connection was closed"),
+            (true, said) => explain(said),
+            (false, _) if self.version.is_empty() => {
+                Error::new(format!("no answer within {} seconds", CONNECT.as_secs()))
+            }
+            (false, _) => Error::new("the worker has fallen silent"),
+        })
+    }
+
+    /// What is due though nothing happens: reaping, escalation, pings.
+    pub fn tend(&mut self, now: Instant) {
+        self.child.tend(now);
+        let talks = matches!(self.state, State::Ready | State::Busy(_) | State::Closing);
+        if talks && self.pinged.is_none() && now >= self.heard + PING {
+            self.ping(now);
+        }
+    }
+
+    /// Whether a turn of the loop would move bytes without a new event.
+    pub fn wants_turn(&self) -> bool {
+        self.conn.has_work()
+    }
+
+    /// True once the child is reaped; the session may be dropped.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Dead && self.child.ended().is_some()
+    }
+
+    /// When `tend` or `next` has something to do though nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let alive = self.state != State::Dead;
+        let ping = match self.pinged {
+            Some(at) => at + SILENCE,
+            None => self.heard + PING,
+        };
+        let ping = (alive && self.state != State::Connecting).then_some(ping);
+        let state = self.deadline.filter(|_| alive);
+        [self.child.deadline(), ping, state]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+fn version_error(version: &str, protocol: u16) -> Error {
+    Error::new(format!(
+        "rch-wkr {version} speaks protocol {protocol}, rchd {} speaks {}",
+        wire::VERSION,
+        wire::PROTOCOL
+    ))
+    .hint("copy the rch-wkr of this version to the worker")
+}
+
+/// ssh's and the shell's own words, with the remedy where one is known.
+fn explain(said: &str) -> Error {
+    let hint = if said.contains("rch-wkr")
+        && (said.contains("not found") || said.contains("No such file"))
+    {
+        "copy rch-wkr to ~/.local/bin on the worker"
+    } else if said.contains("Host key verification failed") {
+        "connect once by hand with ssh to accept the host's key"
+    } else if said.contains("Permission denied") {
+        "check user, identity_file and the worker's authorized_keys"
+    } else {
+        return Error::new(said);
+    };
+    Error::new(said).hint(hint)
+}

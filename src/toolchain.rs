@@ -1,0 +1,167 @@
+//! Which compiler a command means on this machine, in words that can be compared with a worker's.
+//!
+//! A worker is compatible if it has the same compiler, by its own text (`rustc -vV`, `gcc
+//! --version`), because that text is hashed into every artifact. Asking costs a process (and
+//! rustup's proxy another), so answers are kept by everything that they depend on: the program's
+//! file, the nearest toolchain file, rustup's settings, the override in the environment.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use crate::classify::{Accepted, Tool};
+use crate::error::{Error, Result};
+
+/// A tool's name as the worker's facts name it (`rustc`, `gcc`, …) and its identity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub tool: String,
+    pub text: String,
+}
+
+/// Everything an answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    program: PathBuf,
+    args: Vec<OsString>,
+    override_: Option<OsString>,
+    files: Vec<(PathBuf, SystemTime)>,
+}
+
+/// Answers that were given; shared by the crew's threads.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<HashMap<Question, String>>);
+
+/// Where and with what a command is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub cwd: &'a Path,
+    pub env: &'a [(OsString, OsString)],
+}
+
+impl Place<'_> {
+    fn var(&self, name: &str) -> Option<&OsStr> {
+        self.env
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_os_str())
+    }
+
+    fn find(&self, program: &OsStr) -> Option<PathBuf> {
+        let path = self.var("PATH")?;
+        std::env::split_paths(path)
+            .map(|dir| dir.join(program))
+            .find(|p| p.is_file())
+    }
+}
+
+impl Known {
+    /// The identities that a worker must share to take the command.
+    ///
+    /// # Errors
+    /// The tool is not here: the local command must say so itself.
+    pub fn identities(
+        &self,
+        accepted: &Accepted,
+        argv: &[OsString],
+        place: Place<'_>,
+    ) -> Result<Vec<Identity>> {
+        match accepted.tool {
+            Tool::Cargo | Tool::Rustc => Ok(vec![self.rustc(argv, place)?]),
+            Tool::Cc => {
+                let name = argv[0].to_string_lossy().into_owned();
+                Ok(vec![self.version(&name, &["--version"], place)?])
+            }
+            // What these call is theirs to find; the usual compiler must be the same.
+            Tool::Make | Tool::Ninja | Tool::Cmake | Tool::Meson => Ok(self
+                .version("cc", &["--version"], place)
+                .into_iter()
+                .collect()),
+            Tool::Bun => Ok(vec![self.version("bun", &["--version"], place)?]),
+        }
+    }
+
+    fn rustc(&self, argv: &[OsString], place: Place<'_>) -> Result<Identity> {
+        let plus = argv
+            .get(1)
+            .filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
+        let mut args: Vec<OsString> = plus.into_iter().cloned().collect();
+        args.push("-vV".into());
+        Ok(Identity {
+            tool: "rustc".into(),
+            text: self.ask("rustc", args, place)?,
+        })
+    }
+
+    /// The first line of what the tool says of itself.
+    fn version(&self, tool: &str, args: &[&str], place: Place<'_>) -> Result<Identity> {
+        let text = self.ask(tool, args.iter().map(OsString::from).collect(), place)?;
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        Ok(Identity {
+            tool: tool.into(),
+            text: line,
+        })
+    }
+
+    fn ask(&self, tool: &str, args: Vec<OsString>, place: Place<'_>) -> Result<String> {
+        let missing = || Error::new(format!("'{tool}' is not installed here"));
+        let program = place.find(OsStr::new(tool)).ok_or_else(missing)?;
+        let question = Question {
+            files: depends_on(&program, place),
+            override_: place.var("RUSTUP_TOOLCHAIN").map(OsStr::to_os_string),
+            program,
+            args,
+        };
+        if let Some(known) = self
+            .0
+            .lock()
+            .ok()
+            .and_then(|known| known.get(&question).cloned())
+        {
+            return Ok(known);
+        }
+        let text = run(&question, place)?;
+        if let Ok(mut known) = self.0.lock() {
+            known.insert(question, text.clone());
+        }
+        Ok(text)
+    }
+}
+
+/// Files whose change may change the answer.
+fn depends_on(program: &Path, place: Place<'_>) -> Vec<(PathBuf, SystemTime)> {
+    let home = place.var("HOME").map(PathBuf::from).unwrap_or_default();
+    let rustup = place
+        .var("RUSTUP_HOME")
+        .map_or_else(|| home.join(".rustup"), PathBuf::from);
+    let above = place.cwd.ancestors();
+    let files = above.flat_map(|dir| [dir.join("rust-toolchain.toml"), dir.join("rust-toolchain")]);
+    let files = [program.to_path_buf(), rustup.join("settings.toml")]
+        .into_iter()
+        .chain(files);
+    files
+        .filter_map(|f| Some((f.metadata().ok()?.modified().ok()?, f)))
+        .map(|(t, f)| (f, t))
+        .collect()
+}
+
+fn run(question: &Question, place: Place<'_>) -> Result<String> {
+    let name = question.program.display();
+    let output = Command::new(&question.program)
+        .args(&question.args)
+        .current_dir(place.cwd)
+        .env_clear()
+        .envs(place.env.iter().cloned())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Error::path("run", &question.program, &e))?;
+    if !output.status.success() {
+        return Err(Error::new(format!("'{name}' does not tell its version")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned())
+}
