@@ -63,12 +63,12 @@ pub fn tree(
     config: &config::Transfer,
     home: &Path,
     threads: usize,
-) -> Result<Manifest> {
+) -> Result<(Manifest, Rules)> {
     for _ in 0..MAX_ROUNDS {
         let rules = Rules::new(project, config)?;
         let manifest = scan(project, &rules, threads)?;
         if !links::widen(project, &manifest, home)? {
-            return Ok(manifest);
+            return Ok((manifest, rules));
         }
     }
     Err(Error::new(

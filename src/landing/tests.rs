@@ -418,3 +418,22 @@ fn random_bytes_are_no_panic() {
         listing(&scratch)
     );
 }
+
+/// make's objects came home; the next job must not send them to the lane that made them.
+#[test]
+fn what_a_lane_made_is_not_sent_back() {
+    let scratch = Scratch::new();
+    scratch.file("main.c", "int main;");
+    let project = scratch.project();
+    let rules = Rules::new(&project, &Config::default().transfer).unwrap();
+    let base = base(&scratch);
+    let mut landing = Landing::new(&project, base.clone(), 0, true);
+    landing.expect(&["main.o", "x.rlib"].map(|p| produced(p, 3, true)));
+    landing.take(&sent("main.o", 0o644, 0, b"obj")).unwrap();
+    landing.take(&sent("x.rlib", 0o644, 0, b"lib")).unwrap();
+    let held = landing.finish().unwrap().settle(&base, &rules, &project);
+    let changes = held.changes(&scan::scan(&project, &rules, 1).unwrap());
+    assert!(!changes.puts.contains(&name("main.o")), "{changes:?}");
+    assert_eq!(changes.deletes, []);
+    assert!(held.get(&name("x.rlib")).is_none(), "never synced");
+}

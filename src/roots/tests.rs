@@ -296,7 +296,7 @@ fn links_out_of_the_project_are_followed() {
     home.0.link("shared/x/back", "../../app/src");
     let mut project = home.find("app", "make");
     let config = Config::default().transfer;
-    let manifest = crate::scan::tree(&mut project, &config, &home.0.0, 2).unwrap();
+    let (manifest, _) = crate::scan::tree(&mut project, &config, &home.0.0, 2).unwrap();
     assert_eq!(home.roots(&project), ["app", "notes=todo.txt", "shared/x"]);
     let files = ["app/src/x", "notes/todo.txt", "shared/x/deep.rs"];
     for file in files.map(|f| project.locate(&home.0.0.join(f)).unwrap()) {
