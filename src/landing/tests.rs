@@ -108,14 +108,20 @@ fn files_land_with_mode_and_time() {
         produced("empty", 0, true),
     ]);
     let text = vec![7; 600_000];
-    let worker_now = time::now() + offset;
+    // The worker's clock went on while it built; ours must not be overtaken.
+    let worker_now = time::now() + offset + 60_000_000_000;
     let mut run = vec![];
     wire::pack(
         &mut run,
         &sent("target/debug/app", 0o6755, worker_now, &text),
         1,
     );
-    run.extend(sent("empty", 0o600, worker_now - 1_000_000_000_000, b""));
+    run.extend(sent(
+        "empty",
+        0o600,
+        worker_now - 1_000_000_000_000_000,
+        b"",
+    ));
     landing.take(&run).unwrap();
     let landed = landing.finish().unwrap();
     assert_eq!((landed.written.len(), landed.kept.len()), (2, 0));
