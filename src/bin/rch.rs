@@ -1,2 +1,5 @@
 //! `rch`: the hook and the command line.
-fn main() {}
+
+fn main() {
+    std::process::exit(rch::cli::main(std::env::args_os().collect()));
+}
