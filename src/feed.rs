@@ -1,16 +1,37 @@
 //! Turns a difference between manifests into the messages that bring a lane up to date.
+//!
+//! A feed is asked for one piece after the other and never holds more than a piece, whatever the
+//! size of the files; the daemon asks again when the session has taken the last one. It travels
+//! between the daemon and its crew, so it owns all it needs.
+//!
+//! Files may change while they are read. Each is looked at before and after; one that changed is
+//! sent again, whole, after the others, and what was sent in the end is told in `Fed`, so that the
+//! daemon's manifest holds what the lane holds. The receiver is always given exactly as many bytes
+//! as were announced: a file that shrank is filled up with zeros, and its second sending puts that
+//! right.
 
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::manifest::{Changes, Entry, Manifest};
-use crate::roots::Project;
-use crate::wire::worker::Name;
+use crate::manifest::{Changes, Entry, Kind, Manifest};
+use crate::roots::{Project, Root};
+use crate::sys::fs as beneath;
+use crate::time::{self, Stamp};
+use crate::wire::worker::{self, Name, Put, ToWorker};
+use crate::wire::{CHUNK, pack};
+
+/// How often a file is sent before it is given up.
+const TRIES: u8 = 6;
 
 /// What was sent in the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fed {
-    /// Entries that changed while they were sent, as they were sent: for `Manifest::updated`.
+    /// Entries that differ from the manifest's, as they were sent: for `Manifest::updated`.
     pub fresh: Vec<(Name, Entry)>,
     /// What vanished in the meantime.
     pub gone: Vec<Name>,
@@ -29,7 +50,34 @@ pub enum Step {
 }
 
 #[derive(Debug)]
-pub struct Feed {}
+struct Waiting {
+    name: Name,
+    tries: u8,
+}
+
+/// The file that is being read.
+#[derive(Debug)]
+struct Open {
+    waiting: Waiting,
+    file: File,
+    /// As it was announced.
+    entry: Entry,
+    left: u64,
+}
+
+#[derive(Debug)]
+pub struct Feed {
+    roots: Vec<Root>,
+    /// Opened when first needed; one for each of `roots`.
+    dirs: Vec<Option<OwnedFd>>,
+    manifest: Arc<Manifest>,
+    deletes: std::vec::IntoIter<Name>,
+    puts: VecDeque<Waiting>,
+    open: Option<Open>,
+    offset: Stamp,
+    level: i32,
+    fed: Fed,
+}
 
 impl Feed {
     /// `clock_offset_ns` is the worker's clock minus ours; `level` is zstd's.
@@ -40,8 +88,19 @@ impl Feed {
         clock_offset_ns: i64,
         level: i32,
     ) -> Feed {
-        let _ = (project, manifest, changes, clock_offset_ns, level);
-        Feed {}
+        let roots = project.roots.clone();
+        let waiting = |name| Waiting { name, tries: 0 };
+        Feed {
+            dirs: roots.iter().map(|_| None).collect(),
+            roots,
+            manifest,
+            deletes: changes.deletes.into_iter(),
+            puts: changes.puts.into_iter().map(waiting).collect(),
+            open: None,
+            offset: clock_offset_ns,
+            level,
+            fed: Fed::default(),
+        }
     }
 
     /// Appends the next messages (about `wire::CHUNK` of content) to `out`, as one `PACK`.
@@ -49,7 +108,175 @@ impl Feed {
     /// # Errors
     /// A file that cannot be read, or that does not stop changing.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Step> {
-        let _ = out;
-        Err(Error::new("not implemented"))
+        let mut frames = Vec::with_capacity(CHUNK + 4096);
+        let mut more = true;
+        while more && frames.len() < CHUNK {
+            more = self.step(&mut frames)?;
+        }
+        if !frames.is_empty() {
+            pack(out, &frames, self.level);
+        }
+        if more {
+            Ok(Step::More)
+        } else {
+            Ok(Step::Done(std::mem::take(&mut self.fed)))
+        }
+    }
+
+    /// Appends one message or a few; false if there was none left.
+    fn step(&mut self, out: &mut Vec<u8>) -> Result<bool> {
+        if let Some(open) = self.open.take() {
+            self.read(open, out)?;
+        } else if let Some(name) = self.deletes.next() {
+            ToWorker::Delete(name).encode(out);
+        } else if let Some(waiting) = self.puts.pop_front() {
+            self.begin(waiting, out)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, waiting: Waiting, out: &mut Vec<u8>) -> Result<()> {
+        let known = self.manifest.get(&waiting.name);
+        match known.expect("BUG: a change that the manifest does not know") {
+            entry if !entry.is_file() => {
+                let entry = entry.clone();
+                self.announce(&waiting.name, &entry, out);
+                Ok(())
+            }
+            _ => self.begin_file(waiting, out),
+        }
+    }
+
+    fn begin_file(&mut self, waiting: Waiting, out: &mut Vec<u8>) -> Result<()> {
+        let seen = time::now();
+        let file = match self.open_file(&waiting.name) {
+            Ok(file) => file,
+            Err(e) if is_gone(&e) => return self.vanished(waiting.name, out),
+            Err(e) => return Err(Error::path("read", &self.place(&waiting.name), &e)),
+        };
+        let stat = beneath::fstat(&file)
+            .map_err(|e| Error::path("read", &self.place(&waiting.name), &e))?;
+        if !stat.is_file() {
+            return self.vanished(waiting.name, out);
+        }
+        let entry = Entry::new(Kind::File, &stat, seen);
+        self.announce(&waiting.name, &entry, out);
+        self.read(
+            Open {
+                waiting,
+                file,
+                left: entry.size,
+                entry,
+            },
+            out,
+        )
+    }
+
+    fn announce(&mut self, name: &Name, entry: &Entry, out: &mut Vec<u8>) {
+        self.fed.files += 1;
+        let kind = match &entry.kind {
+            Kind::File => worker::Kind::File { size: entry.size },
+            Kind::Dir => worker::Kind::Dir,
+            Kind::Symlink(target) => worker::Kind::Symlink {
+                target: target.clone(),
+            },
+        };
+        let put = Put {
+            name: name.clone(),
+            mode: entry.mode,
+            mtime: entry.mtime.saturating_add(self.offset),
+            kind,
+        };
+        ToWorker::Put(put).encode(out);
+    }
+
+    /// Sends the next piece of the open file, and settles it after the last.
+    fn read(&mut self, mut open: Open, out: &mut Vec<u8>) -> Result<()> {
+        let room = CHUNK.saturating_sub(out.len()).clamp(4096, CHUNK) as u64;
+        let want = open.left.min(room);
+        if want > 0 {
+            let mut data = Vec::with_capacity(want as usize);
+            let read = (&mut open.file).take(want).read_to_end(&mut data);
+            read.map_err(|e| Error::path("read", &self.place(&open.waiting.name), &e))?;
+            data.resize(want as usize, 0);
+            self.fed.bytes += want;
+            open.left -= want;
+            ToWorker::Data(data).encode(out);
+        }
+        if open.left > 0 {
+            self.open = Some(open);
+            return Ok(());
+        }
+        self.settle(open)
+    }
+
+    /// The whole file has been sent: if it changed meanwhile, it is sent again.
+    fn settle(&mut self, open: Open) -> Result<()> {
+        let Open { waiting, entry, .. } = open;
+        let after = beneath::fstat(&open.file)
+            .map_err(|e| Error::path("read", &self.place(&waiting.name), &e))?;
+        if !entry.same(&Entry::new(Kind::File, &after, 0)) {
+            return self.again(waiting);
+        }
+        if self.manifest.get(&waiting.name) != Some(&entry) {
+            self.fed.fresh.push((waiting.name, entry));
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, waiting: Waiting) -> Result<()> {
+        let Waiting { name, tries } = waiting;
+        if tries + 1 == TRIES {
+            let place = self.place(&name);
+            return Err(
+                Error::new(format!("'{}' does not stop changing", place.display()))
+                    .hint("a line in .rchignore keeps it out of the sync"),
+            );
+        }
+        self.puts.push_back(Waiting {
+            name,
+            tries: tries + 1,
+        });
+        Ok(())
+    }
+
+    /// It is no file any more: the lane must not keep an older one.
+    fn vanished(&mut self, name: Name, out: &mut Vec<u8>) -> Result<()> {
+        ToWorker::Delete(name.clone()).encode(out);
+        self.fed.gone.push(name);
+        Ok(())
+    }
+
+    fn open_file(&mut self, name: &Name) -> io::Result<File> {
+        let number = usize::from(name.root);
+        if self.roots[number].only.is_some() {
+            // Named one by one, and perhaps links to where they really are.
+            return File::open(self.place(name));
+        }
+        let root = match &mut self.dirs[number] {
+            Some(dir) => dir,
+            empty => empty.insert(File::open(&self.roots[number].path)?.into()),
+        };
+        beneath::open_file(root, &name.path).map(File::from)
+    }
+
+    fn place(&self, name: &Name) -> PathBuf {
+        self.roots[usize::from(name.root)].path.join(&name.path)
     }
 }
+
+/// Removed, or something else stands there or on the way there (a link is not followed).
+fn is_gone(err: &io::Error) -> bool {
+    /// What opening a socket answers, and what a link answers.
+    const ENXIO: i32 = 6;
+    const ELOOP: i32 = 40;
+    matches!(
+        err.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    ) || matches!(err.raw_os_error(), Some(ENXIO | ELOOP))
+}
+
+#[cfg(test)]
+mod tests;

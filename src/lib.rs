@@ -1,4 +1,66 @@
-//! rch, the remote compilation helper.
+//! rch, the remote compilation helper: runs the compile and test commands of coding agents on other
+//! machines, so exactly that the agent cannot tell.
+//!
+//! # The map
+//!
+//! Three programs share this library: `rch` (hook and command line), `rchd` (the workstation's
+//! daemon), `rch-wkr` (the worker's side, in `worker/`). Imports point down only; `tests/house.rs`
+//! holds that.
+//!
+//! | floor | what lives there |
+//! |---|---|
+//! | 0 ground | [`sys`] (the only unsafe code), [`error`], [`bytes`], [`ids`], [`time`], [`log`], [`nearest`] |
+//! | 1 nouns | [`wire`] (both protocols), [`paths`], [`config`], [`shell`] (lexer), [`classify`] (which commands go), [`roots`] (which directories), [`exclude`], [`manifest`], [`elf`] |
+//! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`plan`] (ssh, rsync, environment), [`products`] (what comes home) |
+//! | 3 hands | [`poll`] (mio), [`conn`], [`child`], [`session`], [`master`], [`crew`], [`spool`], [`lanebook`], [`scan`], [`feed`], [`landing`], [`toolchain`], [`client`] |
+//! | 4 programs | [`hook`], [`cli`], [`daemon`] |
+//! | `worker/` | `rch-wkr`; uses floors 0 and 1 only |
+//!
+//! # The life of a job
+//!
+//! The agent types `cargo build`. The hook ([`hook`]) inserts `rch exec -- ` in front and is gone. The
+//! agent's shell starts `rch exec` ([`cli::exec`]), which connects to the daemon ([`client`]) and
+//! sends argv, directory and environment. The daemon's crew finds out what the command needs
+//! (`daemon::survey`): [`roots`], a [`scan`] into a [`manifest`], the compiler's identity
+//! ([`toolchain`]). An identical job in flight is joined; else [`sched`] chooses a worker, slots are
+//! reserved ([`fleet`]) and an idle [`session`] is taken. What the lane there holds is in the
+//! [`lanebook`]; the difference goes as one run of messages made by [`feed`], with the command behind
+//! it, and nobody waits for an answer. The worker applies it, shows the lane at the project's own path in
+//! a mount namespace, runs the command. Output comes back into the job's [`spool`], from which every
+//! client is served. After the exit the worker lists what was produced, [`products`] chooses, the
+//! files are written by [`landing`], and only then does `rch exec` end, with the command's status.
+//! Whatever fails on this way ends in one line on stderr and the local command.
+//!
+//! # Glossary
+//!
+//! - *worker*: a machine that runs jobs. *slot*: a unit of its capacity; a job leases some.
+//! - *session*: one `rch-wkr serve` and its pipes; serves one job at a time. *master*: the ssh
+//!   connection that carries up to eight sessions.
+//! - *lane*: a project's tree and build products on a worker; one job at a time.
+//! - *manifest*: what a tree holds, by `stat`. *base*: the manifest a lane is believed to hold.
+//! - *root*: a directory that is synced; the project is the first, its path dependencies follow.
+//! - *product*: a file that comes home. *source*: a file that was sent.
+//! - *feed*: the messages that bring a lane up to date. *landing*: the writing of what comes home.
+//! - *record*, *spool*: a job's output on disk. *subscriber*: a client that waits for a job.
+//! - *attempt*: one try of a job on one worker. *fault*: why a worker could not do its part.
+//! - *crew*: threads for what blocks.
+//!
+//! # Decisions that differ from first thoughts
+//!
+//! - stdout and stderr that are one pipe at home (`2>&1 | tail`) are one pipe on the worker, so that
+//!   their order is the local one; two pipes would lose it.
+//! - A job's record holds the very frames that clients read. A slow client is a file offset.
+//! - The lanebook keeps manifests on disk and only their ids in memory: a restart of the daemon costs
+//!   no repair, and the daemon's memory does not grow with projects.
+//! - Descriptors are registered once, edge-triggered, for both directions; there is no interest to
+//!   forget. Readiness is remembered by whoever owns the descriptor.
+//! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.
+//! - A process that runs a command locally holds its local slot by a pidfd, which survives its exec;
+//!   an inherited descriptor would be held by every grandchild.
+//!
+//! Rejected: one ssh per step (18 round trips against 3); an async runtime (one thread and a poll do);
+//! inbound rsync (a semi-trusted worker would be the server of our client); hashing file contents in
+//! the hot path (inode, size, mtime and ctime with the racy rule of git's index tell as much).
 
 #[macro_use]
 pub mod log;
@@ -30,6 +92,7 @@ pub mod products;
 pub mod roots;
 pub mod scan;
 pub mod sched;
+pub mod scratch;
 pub mod session;
 pub mod spool;
 pub mod sys;

@@ -251,6 +251,24 @@ fn look(full: &Path, entry: &DirEntry, seen: Stamp) -> Result<Option<Entry>> {
     Ok(Some(Entry::new(kind, &Stat::from(&meta), seen)))
 }
 
+/// What stands under a name here now; `None` if there is nothing that could be synced.
+pub fn at(project: &Project, name: &Name) -> Option<Entry> {
+    let path = project
+        .roots
+        .get(usize::from(name.root))?
+        .path
+        .join(&name.path);
+    let meta = path.symlink_metadata().ok()?;
+    let kind = if meta.is_file() {
+        Kind::File
+    } else if meta.is_dir() {
+        Kind::Dir
+    } else {
+        Kind::Symlink(fs::read_link(&path).ok()?)
+    };
+    Some(Entry::new(kind, &Stat::from(&meta), time::now()))
+}
+
 /// Opens only what its mode makes doubtful: nearly every source is readable for all.
 fn check_readable(full: &Path, meta: &Metadata) -> Result<()> {
     if meta.mode() & 0o444 == 0o444 {
@@ -303,3 +321,6 @@ fn stat_named(root: &Root, path: &Path, seen: Stamp) -> Result<Option<Entry>> {
     let kind = if meta.is_dir() { Kind::Dir } else { Kind::File };
     Ok(Some(Entry::new(kind, &Stat::from(&meta), seen)))
 }
+
+#[cfg(test)]
+mod tests;

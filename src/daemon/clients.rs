@@ -11,10 +11,11 @@ use super::{Daemon, Key};
 use crate::bytes::Malformed;
 use crate::conn::Conn;
 use crate::error::Error;
+use crate::fleet::Lease;
 use crate::ids::{ClientId, JobId, WorkerId};
 use crate::job::{Outcome, Stage};
 use crate::spool::Spool;
-use crate::sys::process::{Pid, getuid};
+use crate::sys::process::{Exit, Pid, getuid, pidfd_open};
 use crate::sys::socket;
 use crate::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use crate::wire::worker::ToWorker;
@@ -30,6 +31,7 @@ const CLIENTS: usize = 1000;
 pub(super) struct Client {
     pub(super) conn: Conn,
     pid: Pid,
+    require_remote: bool,
     greeted: bool,
     doing: Doing,
     told: Instant,
@@ -39,10 +41,15 @@ pub(super) struct Client {
 
 enum Doing {
     Nothing,
-    /// Waits for a job; how far in its record, and whether the end has been sent.
+    /// Waits for a job; how far in its record.
     Job {
         id: JobId,
         at: u64,
+    },
+    /// Is to run it itself, and waits for a local slot, at most until the given moment.
+    Local {
+        reason: String,
+        until: Instant,
     },
     /// Reads the record of a finished job.
     Record {
@@ -60,7 +67,9 @@ impl Client {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.doing {
             Doing::Job { .. } if !self.done => Some(self.told + SIGN_OF_LIFE),
-            Doing::Probe { until, .. } => Some(until),
+            Doing::Probe { until, .. } | Doing::Local { until, .. } => {
+                Some(until.min(self.told + SIGN_OF_LIFE))
+            }
             _ => None,
         }
     }
@@ -97,6 +106,7 @@ impl Daemon {
         let client = Client {
             conn,
             pid: peer.pid,
+            require_remote: false,
             greeted: false,
             doing: Doing::Nothing,
             told: self.now,
@@ -180,6 +190,7 @@ impl Daemon {
             return;
         };
         let agent = agent(&exec, client.pid);
+        let require_remote = exec.require_remote;
         match self.submit(id, exec, agent) {
             Ok(job) => {
                 let now = self.now;
@@ -187,6 +198,7 @@ impl Daemon {
                     return;
                 };
                 client.doing = Doing::Job { id: job, at: 0 };
+                client.require_remote = require_remote;
                 client.told = now;
                 FromDaemon::Progress(status::Phase::Scanning).encode(client.conn.out());
             }
@@ -256,10 +268,7 @@ impl Daemon {
             );
         };
         for client in std::mem::take(&mut found.subscribers) {
-            self.tell(
-                client,
-                &FromDaemon::Exited(crate::sys::process::Exit::Signal(15)),
-            );
+            self.tell(client, &FromDaemon::Exited(Exit::Signal(15)));
         }
         self.cancel(job);
         self.tell(id, &FromDaemon::End);
@@ -288,12 +297,15 @@ impl Daemon {
             .filter(wanted)
             .map(|w| w.id().clone())
             .collect();
-        for worker in &left {
-            self.probe(worker);
-        }
         let until = self.now + Duration::from_secs(20);
         if let Some(client) = self.clients.get_mut(&id) {
-            client.doing = Doing::Probe { left, until };
+            client.doing = Doing::Probe {
+                left: left.clone(),
+                until,
+            };
+        }
+        for worker in &left {
+            self.probe(worker);
         }
     }
 
@@ -374,53 +386,116 @@ impl Daemon {
         };
         match &mut client.doing {
             Doing::Job { id: job, at } => {
-                let Some(job) = self.jobs.get_mut(job) else {
+                let Some(job) = self.jobs.get(job) else {
                     return;
                 };
-                while client.conn.backlog() < AHEAD && *at < job.spool.len() {
-                    match job.spool.read(*at, client.conn.out()) {
-                        Ok(0) | Err(_) => break,
-                        Ok(n) => *at += n,
-                    }
+                if copy(&job.spool, at, &mut client.conn) {
                     client.told = now;
                 }
-                if *at < job.spool.len() {
-                    return;
-                }
-                if let Some(last) = last_word(job) {
-                    last.encode(client.conn.out());
-                    client.done = true;
-                } else if now >= client.told + SIGN_OF_LIFE && client.conn.backlog() == 0 {
-                    client.told = now;
-                    FromDaemon::Progress(job.phase()).encode(client.conn.out());
+                if *at == job.spool.len() {
+                    self.caught_up(id);
                 }
             }
             Doing::Record { spool, at } => {
-                while client.conn.backlog() < AHEAD && *at < spool.len() {
-                    match spool.read(*at, client.conn.out()) {
-                        Ok(0) | Err(_) => break,
-                        Ok(n) => *at += n,
-                    }
-                }
-                if *at >= spool.len() {
-                    FromDaemon::End.encode(client.conn.out());
-                    client.done = true;
+                copy(spool, at, &mut client.conn);
+                if *at == spool.len() {
+                    self.tell(id, &FromDaemon::End);
                 }
             }
+            Doing::Local { reason, until } => {
+                let (reason, until) = (reason.clone(), *until);
+                self.go_local(id, reason, until);
+            }
             Doing::Probe { left, until } if now >= *until => {
-                for worker in std::mem::take(left) {
-                    let probe = status::Probe {
-                        id: worker.to_string(),
-                        error: "no answer within 20 seconds".into(),
-                        ..status::Probe::default()
-                    };
-                    FromDaemon::answer(&probe).encode(client.conn.out());
+                for worker in left.clone() {
+                    self.probe_failed(&worker, &Error::new("no answer within 20 seconds"));
                 }
-                FromDaemon::End.encode(client.conn.out());
-                client.done = true;
             }
             Doing::Probe { .. } | Doing::Nothing => {}
         }
+    }
+
+    /// The client has everything its job has said so far.
+    fn caught_up(&mut self, id: ClientId) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let Doing::Job { id: job, .. } = client.doing else {
+            return;
+        };
+        let Some(job) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        match job.stage() {
+            Stage::Done(Outcome::Remote) => {
+                let exit = job.exit.unwrap_or(Exit::Code(0));
+                self.tell(id, &FromDaemon::Exited(exit));
+            }
+            Stage::Done(Outcome::Cancelled) => self.tell(id, &FromDaemon::Exited(Exit::Signal(15))),
+            Stage::Done(Outcome::Local) => {
+                let (job, reason) = (job.id, job.reason.clone());
+                self.unsubscribe(job, id);
+                let until = now + Duration::from_millis(self.config.compilation.queue_timeout_ms);
+                self.go_local(id, reason, until);
+            }
+            _ if now >= client.told + SIGN_OF_LIFE && client.conn.backlog() == 0 => {
+                client.told = now;
+                FromDaemon::Progress(job.phase()).encode(client.conn.out());
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends the client home with a local slot, or without one when it has waited long enough, so
+    /// that fifteen fallbacks at once do not melt the workstation.
+    fn go_local(&mut self, id: ClientId, reason: String, until: Instant) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let lease = if client.require_remote {
+            None
+        } else {
+            self.local_slots.reserve(1)
+        };
+        if lease.is_none() && !client.require_remote && now < until {
+            if now >= client.told + SIGN_OF_LIFE {
+                client.told = now;
+                let reason = "all local slots are taken".into();
+                FromDaemon::Progress(status::Phase::Queued { place: 0, reason })
+                    .encode(client.conn.out());
+            }
+            client.doing = Doing::Local { reason, until };
+            return;
+        }
+        let pid = client.pid;
+        if let Some(lease) = lease {
+            self.hold(pid, lease);
+        }
+        self.tell(
+            id,
+            &FromDaemon::Local {
+                reason,
+                quiet: false,
+            },
+        );
+    }
+
+    /// The slot is the process's until it ends; it becomes the tool by exec and stays the same one.
+    fn hold(&mut self, pid: Pid, lease: Lease) {
+        let Ok(fd) = pidfd_open(pid) else { return };
+        let id = self.number();
+        if self.poller.add(&fd, Key::Local(id)).is_ok() {
+            self.locals.insert(id, (fd, lease));
+        }
+    }
+
+    fn unsubscribe(&mut self, job: JobId, client: ClientId) {
+        if let Some(found) = self.jobs.get_mut(&job) {
+            found.subscribers.retain(|c| *c != client);
+        }
+        self.bury(job);
     }
 
     /// Lets every client have its last word, as far as it reads without being waited for.
@@ -429,19 +504,16 @@ impl Daemon {
     }
 }
 
-/// What a client is told when a job is over.
-fn last_word(job: &super::Job) -> Option<FromDaemon> {
-    match job.stage() {
-        Stage::Done(Outcome::Remote) => job.exit.map(FromDaemon::Exited),
-        Stage::Done(Outcome::Local) => Some(FromDaemon::Local {
-            reason: job.reason.clone(),
-            quiet: false,
-        }),
-        Stage::Done(Outcome::Cancelled) => {
-            Some(FromDaemon::Exited(crate::sys::process::Exit::Signal(15)))
+/// Copies the record from `at` on, as far as the client has room. True if there was something.
+fn copy(spool: &Spool, at: &mut u64, conn: &mut Conn) -> bool {
+    let before = *at;
+    while conn.backlog() < AHEAD && *at < spool.len() {
+        match spool.read(*at, conn.out()) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => *at += n,
         }
-        _ => None,
     }
+    *at > before
 }
 
 /// Who asked: the agent's own session id, else the program above the shell.

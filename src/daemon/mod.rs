@@ -16,6 +16,7 @@ mod survey;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,16 +25,16 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
-use crate::ids::{ClientId, JobId, SessionId, WorkerId};
+use crate::fleet::{Lease, Slots};
+use crate::ids::{ClientId, JobId, LaneKey, SessionId, WorkerId};
 use crate::lanebook::Lanebook;
-use crate::manifest::Entry;
 use crate::poll::{Poller, Ready};
+use crate::products::Memory;
 use crate::sched::Queue;
 use crate::session::Session;
 use crate::sys::signal::{self, Signals};
 use crate::toolchain::Known;
 use crate::wire::status;
-use crate::wire::worker::Name;
 
 pub use start::main;
 
@@ -57,6 +58,8 @@ enum Key {
     MasterErr(MasterId),
     /// A job's rsync.
     Rsync(JobId),
+    /// A process that runs a command here.
+    Local(u64),
 }
 
 /// What the crew has done.
@@ -70,9 +73,8 @@ enum Report {
     Nothing,
 }
 
-/// What was brought home before, so that it is not brought again: how it was on the worker, and how
-/// it is here. Keyed by worker, lane and name.
-type Home = HashMap<(WorkerId, u16, Name), ((u64, i64), Entry)>;
+/// What each lane brought home, so that it is not brought again.
+type Home = HashMap<(WorkerId, LaneKey, u16), Arc<Memory>>;
 
 struct Daemon {
     cache: PathBuf,
@@ -97,6 +99,9 @@ struct Daemon {
     recent: VecDeque<status::Job>,
     totals: status::Totals,
     local_reasons: HashMap<String, u64>,
+    /// For commands that run here after all, and the processes that hold them.
+    local_slots: Arc<Slots>,
+    locals: HashMap<u64, (OwnedFd, Lease)>,
     next_id: u64,
     /// Leave as soon as every client has been told.
     leaving: bool,
@@ -181,6 +186,11 @@ impl Daemon {
             }
             Key::Master(id) => self.with_master(id, |m| m.note_output(ready)),
             Key::MasterErr(id) => self.with_master(id, |m| m.note_stderr(ready)),
+            // A pidfd is readable when its process has ended.
+            Key::Local(id) if ready.readable => {
+                self.locals.remove(&id);
+            }
+            Key::Local(_) => {}
             Key::Rsync(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.note_rsync(ready);

@@ -117,8 +117,8 @@ impl Daemon {
         }
     }
 
-    /// Asks a worker for a sign of life: an idle session is pinged, else the one that is being opened
-    /// answers, or the next one.
+    /// Asks a worker for a sign of life: an idle session is pinged; one that is busy is sign enough;
+    /// else the session that is opened next will answer.
     pub(super) fn probe(&mut self, worker: &WorkerId) {
         let now = self.now;
         if let Some(id) = self.idle_session(worker) {
@@ -128,7 +128,14 @@ impl Daemon {
                 .ping(now);
             return;
         }
-        if let Some(worker) = self.worker(worker) {
+        let busy = |s: &crate::session::Session| matches!(s.state(), State::Busy(_));
+        let found = self
+            .sessions
+            .iter()
+            .find(|(_, s)| s.worker == *worker && busy(s));
+        if let Some(id) = found.map(|(id, _)| *id) {
+            self.probe_answered(id);
+        } else if let Some(worker) = self.worker(worker) {
             worker.retry_now(now);
         }
     }

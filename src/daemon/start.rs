@@ -16,6 +16,7 @@ use crate::client;
 use crate::config::{self, Config};
 use crate::crew::Crew;
 use crate::error::{Error, Result};
+use crate::fleet::Slots;
 use crate::lanebook::Lanebook;
 use crate::log::{self, Level};
 use crate::paths;
@@ -106,7 +107,7 @@ fn run(options: &Options) -> Result<()> {
         .clone()
         .unwrap_or_else(|| config.general.socket_path.clone());
     client::socket_dir(&cache.join("x"))?;
-    open_log(&cache, options.background, &config)?;
+    open_log(&cache, &config)?;
     for complaint in complaints {
         warn!("{}", complaint.0);
     }
@@ -132,6 +133,12 @@ fn build(
     poller.add(&signals, Key::Signals).map_err(failed)?;
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
     let crew = Crew::new(threads, &poller.waker()).map_err(failed)?;
+    let cores =
+        std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let local_slots = match config.general.local_slots {
+        0 => (cores / 2).max(1),
+        n => n,
+    };
     Ok(Daemon {
         lanes: Lanebook::open(cache.join("manifests")),
         client_id: client_id(&cache)?,
@@ -155,6 +162,8 @@ fn build(
         recent: VecDeque::new(),
         totals: status::Totals::default(),
         local_reasons: HashMap::new(),
+        local_slots: Slots::new(local_slots),
+        locals: HashMap::new(),
         next_id: 0,
         leaving: false,
         again: false,
@@ -169,6 +178,10 @@ impl Daemon {
         let mut out = io::stdout();
         if background {
             let _ = out.write_all(b"\n").and_then(|()| out.flush());
+            // From here on nobody listens, and whoever started us must not wait for our end.
+            if let Err(e) = fd::silence() {
+                warn!("cannot let go of stdout and stderr: {e}");
+            }
         } else {
             let _ = writeln!(out, "listening on {}", self.socket.display());
         }
@@ -198,7 +211,7 @@ impl Daemon {
     }
 }
 
-fn open_log(cache: &Path, background: bool, config: &Config) -> Result<()> {
+fn open_log(cache: &Path, config: &Config) -> Result<()> {
     let level = Level::parse(&config.general.log_level).unwrap_or(Level::Info);
     let path = cache.join("rchd.log");
     let mut options = OpenOptions::new();
@@ -207,15 +220,8 @@ fn open_log(cache: &Path, background: bool, config: &Config) -> Result<()> {
         .open(&path)
         .map_err(|e| Error::path("open", &path, &e))?;
     log::open(Box::new(file), level);
-    if background {
-        detach_stderr();
-    }
     Ok(())
 }
-
-/// Nothing: stderr stays with whoever started us until it reads our first byte, and is not used
-/// after that.
-fn detach_stderr() {}
 
 /// The supervisor's socket, or a new one. A socket file that nobody listens on is a leftover.
 fn listen(path: &Path) -> Result<UnixListener> {

@@ -5,7 +5,6 @@
 //! does not hold what we believed is emptied and filled anew. Back: the worker lists, the crew
 //! chooses, the worker sends, the crew writes; only when the last file stands is the job done.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use std::time::Instant;
 use super::survey::SCANNERS;
 use super::{Daemon, Key, Report, start};
 use crate::child::{Child, Pipes};
-use crate::classify::{Accepted, Tool};
+use crate::classify::Accepted;
 use crate::conn::{BACKLOG, Conn};
 use crate::error::{Error, Result};
 use crate::feed::{self, Feed, Step};
@@ -25,7 +24,7 @@ use crate::lanebook;
 use crate::manifest::{Entry, Manifest};
 use crate::plan::rsync;
 use crate::poll::Ready;
-use crate::products;
+use crate::products::{self, Memory};
 use crate::roots::Project;
 use crate::scan;
 use crate::wire::worker::{Base, Collect, Fault, Name, Open, Produced, ToWorker};
@@ -516,22 +515,15 @@ impl Daemon {
         if !last {
             return;
         }
-        let lane = attempt.lane.unwrap_or(0);
-        let before: HashMap<Name, ((u64, i64), Entry)> = attempt
-            .produced
-            .iter()
-            .filter_map(|p| {
-                let key = (attempt.worker.clone(), lane, p.name.clone());
-                Some((p.name.clone(), self.home.get(&key)?.clone()))
-            })
-            .collect();
+        let place = (attempt.worker.clone(), survey.lane, attempt.lane.unwrap_or(0));
+        let memory = self.home.get(&place).cloned().unwrap_or_default();
         let choice = Choice {
             accepted: survey.accepted,
             collect: survey.collect.clone(),
             project: survey.project.clone(),
             manifest: attempt.manifest.clone(),
             produced: attempt.produced.clone(),
-            before,
+            memory,
         };
         let number = attempt.number;
         self.crew
@@ -553,8 +545,9 @@ impl Daemon {
         };
         let session = attempt.session.and_then(|s| self.sessions.get(&s));
         let offset = session.map_or(0, crate::session::Session::offset);
-        let sources = !matches!(survey.accepted.tool, Tool::Cargo | Tool::Bun);
+        let sources = products::may_write_sources(&survey.accepted);
         let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
+        landing = landing.foreign(products::is_foreign(&survey.project));
         landing.expect(&files);
         let landing = Some(Box::new(landing));
         attempt.transfer = Transfer::Landing {
@@ -680,12 +673,8 @@ impl Daemon {
             return;
         };
         let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
-        for (name, entry) in &landed.written {
-            if let Some(p) = attempt.produced.iter().find(|p| p.name == *name) {
-                let key = (worker.clone(), lane, name.clone());
-                self.home.insert(key, ((p.size, p.mtime), entry.clone()));
-            }
-        }
+        let memory = self.home.entry((worker.clone(), survey.lane, lane)).or_default();
+        Arc::make_mut(memory).note(&attempt.produced, &landed.written);
         // A source that the job wrote and that did not come home is sent again next time.
         let spoilt: Vec<Name> = attempt
             .produced
@@ -718,29 +707,21 @@ struct Choice {
     project: Arc<Project>,
     manifest: Arc<Manifest>,
     produced: Vec<Produced>,
-    /// What was brought home before.
-    before: HashMap<Name, ((u64, i64), Entry)>,
+    memory: Arc<Memory>,
 }
 
 impl Choice {
     fn choose(self) -> Vec<Produced> {
-        let home = |name: &Name| landing::look(&self.project, name);
-        let mut chosen = products::choose(
+        let home = |name: &Name| scan::at(&self.project, name);
+        products::choose(
             &self.accepted,
             &self.collect,
             &self.project,
             &self.produced,
             &self.manifest,
+            &self.memory,
             home,
-        );
-        chosen.retain(|p| match self.before.get(&p.name) {
-            Some((there, here)) => {
-                let same_here = home(&p.name).is_some_and(|now| now.same(here));
-                *there != (p.size, p.mtime) || !same_here
-            }
-            None => true,
-        });
-        chosen
+        )
     }
 }
 

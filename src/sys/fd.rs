@@ -34,6 +34,47 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_SETFD, flag) }).map(|_| ())
 }
 
+/// Makes the number `to` another name of `from` (dup2(2)); what `to` named is closed. For the standard
+/// streams, which nobody owns.
+pub fn dup2(from: impl AsFd, to: Stream) -> io::Result<()> {
+    // SAFETY: dup2 touches no memory of ours; 0, 1 and 2 are not owned by any `OwnedFd`.
+    check(unsafe { libc::dup2(from.as_fd().as_raw_fd(), to as RawFd) }).map(|_| ())
+}
+
+/// A standard stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Stream {
+    In,
+    Out,
+    Err,
+}
+
+/// Closes every descriptor but the standard streams and `keep`. For a fresh fork, which must not hold
+/// the other ends of its parent's pipes open, and never drops its parent's owners.
+pub fn close_except(keep: &[BorrowedFd<'_>]) {
+    let mut keep: Vec<u32> = keep.iter().map(|f| f.as_raw_fd() as u32).collect();
+    keep.sort_unstable();
+    let mut from = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if fd > from {
+            // SAFETY: close_range touches no memory of ours; see the doc comment about owners.
+            unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
+        }
+        from = fd.saturating_add(1).max(from);
+    }
+}
+
+/// Points stdin, stdout and stderr at `/dev/null`.
+pub fn silence() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for standard in 0..3 {
+        // SAFETY: dup2 touches no memory; the standard descriptors are nobody's property.
+        check(unsafe { libc::dup2(null.as_raw_fd(), standard) })?;
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that this process was started with (a listening socket, say).
 ///
 /// # Safety

@@ -1,11 +1,11 @@
 //! Files: opening strictly beneath a directory, times without following links, free space.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check;
 use crate::time::Stamp;
@@ -77,6 +77,24 @@ pub fn symlinkat(target: &Path, dir: impl AsFd, name: &Path) -> io::Result<()> {
         .map(|_| ())
 }
 
+/// Where a symbolic link points to.
+pub fn readlinkat(dir: impl AsFd, name: &Path) -> io::Result<PathBuf> {
+    let name = c_path(name)?;
+    let mut target = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: `name` is a C string, `target` a live buffer of the given length.
+    let len = unsafe {
+        libc::readlinkat(
+            dir.as_fd().as_raw_fd(),
+            name.as_ptr(),
+            target.as_mut_ptr().cast(),
+            target.len(),
+        )
+    };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    target.truncate(len);
+    Ok(OsString::from_vec(target).into())
+}
+
 /// Renames within one directory.
 pub fn renameat(dir: impl AsFd, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (c_path(from)?, c_path(to)?);
@@ -91,6 +109,14 @@ pub fn unlinkat(dir: impl AsFd, name: &Path, is_dir: bool) -> io::Result<()> {
     let flags = if is_dir { libc::AT_REMOVEDIR } else { 0 };
     // SAFETY: `name` is a C string.
     check(unsafe { libc::unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags) }).map(|_| ())
+}
+
+/// Whether the entry is not there, or something on the way to it is a link or not a directory.
+pub fn is_absent(err: &io::Error) -> bool {
+    matches!(
+        err.raw_os_error(),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
+    )
 }
 
 /// What a directory entry is, without following it.

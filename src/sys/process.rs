@@ -129,6 +129,12 @@ fn wait(pid: Pid, flags: i32) -> io::Result<Option<(Pid, Exit, Usage)>> {
     Ok(Some((Pid(got), exit, usage)))
 }
 
+/// Leaves the session and group we were started in and leads new ones.
+pub fn setsid() {
+    // SAFETY: setsid touches no memory; it fails only for a group's leader, who leads already.
+    unsafe { libc::setsid() };
+}
+
 /// Makes orphaned descendants children of this process instead of init's.
 pub fn set_child_subreaper() -> io::Result<()> {
     // SAFETY: this prctl takes one integer.
@@ -160,13 +166,16 @@ pub fn detach(cmd: &mut Command) -> &mut Command {
     }
 }
 
-/// As `detach`, for a daemon: it outlives us.
+/// As `detach`, for a daemon: it outlives us, and holds nothing of ours open. A descriptor that an
+/// agent's shell left open would otherwise keep the agent waiting for its end.
 pub fn daemonize(cmd: &mut Command) -> &mut Command {
-    // SAFETY: setsid, signal and sigprocmask are async-signal-safe.
+    // SAFETY: setsid, signal, sigprocmask and close_range are async-signal-safe. The descriptors are
+    // marked, not closed, because std waits for one of them to close on exec.
     unsafe {
         cmd.pre_exec(|| {
             libc::setsid();
             super::signal::restore_defaults();
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
             Ok(())
         })
     }

@@ -216,7 +216,8 @@ pub enum FromWorker {
     },
     File(Put),
     Data(Vec<u8>),
-    /// Every file of `Fetch` has been sent; the ones that could not be read are named.
+    /// Every file of `Fetch` has been sent; the ones that could not be read are named. Never packed,
+    /// so that the daemon sees it without looking into packs.
     Fetched {
         missing: Vec<Name>,
     },

@@ -1,0 +1,262 @@
+//! A worker: a real sshd on loopback that is, for all a client can tell, another machine.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Dir, write};
+
+/// Users of workers; each has one of its own, so that what it leaves running can be found.
+static NEXT_UID: AtomicU32 = AtomicU32::new(0);
+
+pub struct Sshd {
+    pub id: String,
+    pub port: u16,
+    pub uid: u32,
+    dir: Dir,
+    child: Child,
+}
+
+/// What may differ from a worker in good order.
+#[derive(Default)]
+pub struct Oddities {
+    /// Text of the user's `.bashrc`.
+    pub bashrc: String,
+    /// No rch-wkr is installed.
+    pub bare: bool,
+    /// Size limit of the home's filesystem, in MiB.
+    pub home_mib: Option<u32>,
+}
+
+/// Mounts that make the machine: $1 the worker's folder, $2 rustup's home, $3 cargo's bin, $4 mount options of the home.
+const MOUNTS: &str = r#"
+set -e
+mount --make-rprivate /
+mount --bind "$1/etc/passwd" /etc/passwd
+mount --bind "$1/etc/group" /etc/group
+mount --bind "$1/etc/shadow" /etc/shadow
+if [ -n "$4" ]; then
+  mount -t tmpfs -o "$4" tmpfs "$1/home/builder/.cache"
+  chown "$5" "$1/home/builder/.cache"
+fi
+mount --bind "$1/home" /home
+if [ -d "$2" ]; then mount --bind "$2" /home/builder/.rustup; fi
+if [ -d "$3" ]; then mount --bind "$3" /home/builder/.cargo/bin; fi
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/sshd
+mount -t tmpfs -o mode=700 tmpfs /root
+mount -t tmpfs -o mode=1777 tmpfs "$6"
+[ "$6" = /tmp ] || mount -t tmpfs -o mode=1777 tmpfs /tmp
+cd /
+exec /usr/sbin/sshd -D -e -f /home/sshd/config
+"#;
+
+impl Sshd {
+    /// Starts one and waits until it listens.
+    pub fn start(id: &str, key: &Path) -> Sshd {
+        Sshd::odd(id, key, &Oddities::default())
+    }
+
+    pub fn odd(id: &str, key: &Path, odd: &Oddities) -> Sshd {
+        // Distinct between test programs that run side by side.
+        let uid =
+            20_000 + (std::process::id() % 2000) * 20 + NEXT_UID.fetch_add(1, Ordering::Relaxed);
+        let dir = Dir::new(&format!("worker-{id}"));
+        let port = free_port();
+        lay_out(dir.path(), uid, port, key, odd);
+        let child = boot(dir.path(), uid, odd);
+        Sshd {
+            id: id.into(),
+            port,
+            uid,
+            dir,
+            child,
+        }
+    }
+
+    /// The home folder of the worker's user, as seen from here.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home/builder")
+    }
+
+    /// Its entry in workers.toml.
+    pub fn entry(&self, key: &Path, slots: u32) -> String {
+        format!(
+            "[[workers]]\nid = \"{}\"\nhost = \"127.0.0.1\"\nuser = \"builder\"\nport = {}\nidentity_file = \"{}\"\ntotal_slots = {slots}\nssh_options = [\"StrictHostKeyChecking=no\", \"UserKnownHostsFile=/dev/null\", \"LogLevel=ERROR\", \"GlobalKnownHostsFile=/dev/null\"]\n\n",
+            self.id,
+            self.port,
+            key.display()
+        )
+    }
+
+    /// Processes of the worker's user: (pid, command line).
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let mut found = vec![];
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+                continue;
+            };
+            let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+            let uid = status.lines().find_map(|l| {
+                l.strip_prefix("Uid:")?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            });
+            if uid == Some(self.uid) && !status.contains("State:\tZ") {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                found.push((pid, String::from_utf8_lossy(&line).replace('\0', " ")));
+            }
+        }
+        found
+    }
+
+    /// Processes that a job left behind: everything but sshd and an idle rch-wkr.
+    pub fn leftovers(&self) -> Vec<(i32, String)> {
+        let ours = |c: &str| c.contains("sshd") || c.contains("rch-wkr");
+        self.processes()
+            .into_iter()
+            .filter(|(_, c)| !ours(c))
+            .collect()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        // unshare's child is the first process of its namespace; with it goes everything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
+    let home = dir.join("home/builder");
+    let user = format!("builder:x:{uid}:{uid}::/home/builder:/bin/bash\n");
+    let append = |file: &str, line: &str| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        write(
+            &dir.join(file.trim_start_matches('/')),
+            &format!("{text}{line}"),
+        );
+    };
+    append("/etc/passwd", &user);
+    append("/etc/group", &format!("builder:x:{uid}:\n"));
+    append("/etc/shadow", "builder:*:19000:0:99999:7:::\n");
+    write(
+        &dir.join("home/sshd/config"),
+        &format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey /home/sshd/host\nAuthorizedKeysFile /home/sshd/keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nMaxStartups 10:30:100\nMaxSessions 10\n"
+        ),
+    );
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(dir.join("home/sshd/host")));
+    std::fs::copy(key.with_extension("pub"), dir.join("home/sshd/keys")).unwrap();
+    for folder in [".rustup", ".cargo/bin", ".local/bin", ".cache"] {
+        std::fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    write(&home.join(".bashrc"), &odd.bashrc);
+    if !odd.bare {
+        std::fs::copy(
+            env!("CARGO_BIN_EXE_rch-wkr"),
+            home.join(".local/bin/rch-wkr"),
+        )
+        .unwrap();
+    }
+    run(Command::new("chown")
+        .args(["-R", &format!("{uid}:{uid}")])
+        .arg(&home));
+    for folder in [dir, &dir.join("home")] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let _ = symlink("/nowhere", home.join(".dangling"));
+}
+
+fn boot(dir: &Path, uid: u32, odd: &Oddities) -> Child {
+    let rustup = home_of("RUSTUP_HOME", ".rustup");
+    let cargo = home_of("CARGO_HOME", ".cargo").join("bin");
+    let size = odd
+        .home_mib
+        .map_or(String::new(), |mib| format!("size={mib}m,mode=755"));
+    let mut cmd = Command::new("unshare");
+    cmd.args([
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+        MOUNTS,
+        "sh",
+    ])
+    .args([dir, &rustup, &cargo])
+    .args([size, format!("{uid}:{uid}")])
+    .arg(std::env::temp_dir())
+    .env_clear()
+    .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+    .process_group(0)
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped());
+    let mut child = cmd
+        .spawn()
+        .expect("unshare (util-linux) is needed to make a worker");
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    loop {
+        let Some(Ok(line)) = lines.next() else {
+            panic!("sshd did not start (is this root?):\n{said}")
+        };
+        said.push_str(&line);
+        said.push('\n');
+        if line.contains("Server listening") {
+            break;
+        }
+    }
+    // Somebody must go on reading what sshd says.
+    let log = dir.join("sshd.log");
+    std::thread::spawn(move || {
+        let mut file = std::fs::File::create(log).unwrap();
+        for line in lines.map_while(Result::ok) {
+            let _ = writeln!(file, "{line}");
+        }
+    });
+    child
+}
+
+pub fn home_of(var: &str, fallback: &str) -> PathBuf {
+    std::env::var_os(var).map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(fallback),
+        Into::into,
+    )
+}
+
+fn run(cmd: &mut Command) {
+    let status = cmd.status().unwrap_or_else(|e| panic!("{cmd:?}: {e}"));
+    assert!(status.success(), "{cmd:?}: {status}");
+}
+
+/// A key pair to log in with; answers the private one's path.
+pub fn key(dir: &Path) -> PathBuf {
+    let key = dir.join("login");
+    if !key.exists() {
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key));
+    }
+    key
+}

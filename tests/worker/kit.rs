@@ -1,0 +1,327 @@
+//! A daemon's half of a session, for tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rch::bytes::Malformed;
+use rch::ids::{LaneKey, ManifestId};
+use rch::sys::process::Exit;
+use rch::wire::worker::{
+    Base, Collect, Facts, Fault, FromWorker, Kind, Name, Open, Produced, Put, Run, ToWorker,
+};
+use rch::wire::{self, CHUNK, PREAMBLE, PROTOCOL};
+
+/// Where projects of tests stand "at home".
+pub const HOME: &str = "/nonexistent-home/alice/proj";
+
+/// A worker's home directory; removed with the value unless the test fails.
+pub struct Place(pub PathBuf);
+
+impl Place {
+    pub fn new(name: &str) -> Place {
+        let dir = std::env::temp_dir().join(format!("rch-worker-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        Place(dir)
+    }
+
+    /// `rch-wkr` with this home, and this machine's own toolchains.
+    pub fn command(&self) -> Command {
+        let real = std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
+        let or = |var: &str, dir: &str| {
+            std::env::var_os(var).map_or_else(|| real.join(dir), PathBuf::from)
+        };
+        let mut cmd = Command::new(env!("CARGO_BIN_EXE_rch-wkr"));
+        cmd.env("HOME", &self.0)
+            .env("CARGO_HOME", or("CARGO_HOME", ".cargo"))
+            .env("RUSTUP_HOME", or("RUSTUP_HOME", ".rustup"))
+            .env_remove("XDG_CACHE_HOME");
+        // What cargo sets for a test must not reach the job's own cargo.
+        for (key, _) in std::env::vars_os() {
+            let name = key.to_string_lossy();
+            if name.starts_with("CARGO_") && name != "CARGO_HOME" || name.starts_with("RUST_") {
+                cmd.env_remove(&key);
+            }
+        }
+        cmd
+    }
+
+    pub fn session(&self) -> Session {
+        Session::start(self.command().arg("serve"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+pub struct Session {
+    pub child: Child,
+    pub to: Option<ChildStdin>,
+    pub from: ChildStdout,
+    buf: Vec<u8>,
+    queue: std::collections::VecDeque<FromWorker>,
+    pub facts: Facts,
+}
+
+/// What a job gave.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub exit: Option<Exit>,
+    pub produced: Vec<Produced>,
+    pub failed: Option<(Fault, String)>,
+}
+
+impl Outcome {
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into()
+    }
+
+    /// Panics with everything the job said unless it succeeded.
+    pub fn ok(self) -> Outcome {
+        assert_eq!(
+            (self.exit, &self.failed),
+            (Some(Exit::Code(0)), &None),
+            "stdout: {}\nstderr: {}",
+            self.out(),
+            self.err()
+        );
+        self
+    }
+
+    pub fn paths(&self, changed: bool) -> Vec<String> {
+        let mut paths: Vec<String> = self
+            .produced
+            .iter()
+            .filter(|p| p.changed == changed)
+            .map(|p| p.name.path.display().to_string())
+            .collect();
+        paths.sort();
+        paths
+    }
+}
+
+impl Session {
+    /// Starts and greets.
+    pub fn start(cmd: &mut Command) -> Session {
+        let mut session = Session::raw(cmd);
+        session.send(&ToWorker::Hello {
+            protocol: PROTOCOL,
+            version: wire::VERSION.into(),
+            now: rch::time::now(),
+            client: "test".into(),
+        });
+        session.preamble();
+        match session.next() {
+            FromWorker::Ready { facts, .. } => session.facts = facts,
+            other => panic!("{other:?}"),
+        }
+        session
+    }
+
+    pub fn raw(cmd: &mut Command) -> Session {
+        let mut child = cmd
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Session {
+            to: child.stdin.take(),
+            from: child.stdout.take().unwrap(),
+            child,
+            buf: Vec::new(),
+            queue: Default::default(),
+            facts: Facts::default(),
+        }
+    }
+
+    pub fn preamble(&mut self) {
+        let mut magic = [0; PREAMBLE.len()];
+        self.from.read_exact(&mut magic).unwrap();
+        assert_eq!(&magic, PREAMBLE);
+    }
+
+    pub fn send(&mut self, message: &ToWorker) {
+        let mut out = Vec::new();
+        message.encode(&mut out);
+        self.to.as_mut().unwrap().write_all(&out).unwrap();
+    }
+
+    /// The next message, or `None` at the end.
+    pub fn maybe_next(&mut self) -> Option<FromWorker> {
+        while self.queue.is_empty() {
+            let mut chunk = vec![0; 64 << 10];
+            let n = self.from.read(&mut chunk).unwrap();
+            if n == 0 {
+                return None;
+            }
+            self.buf.extend_from_slice(&chunk[..n]);
+            let queue = &mut self.queue;
+            let used = wire::each_frame(&self.buf, |f| -> Result<(), Malformed> {
+                queue.push_back(FromWorker::decode(f)?);
+                Ok(())
+            })
+            .unwrap();
+            self.buf.drain(..used);
+        }
+        self.queue.pop_front()
+    }
+
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> FromWorker {
+        self.maybe_next().expect("the session ended")
+    }
+
+    pub fn open(&mut self, home: &str, base: Option<(u16, ManifestId)>) -> (u16, Base, PathBuf) {
+        self.send(&ToWorker::Open(Open {
+            key: LaneKey([7; 16]),
+            project: "proj/../x y".into(),
+            roots: vec![home.into()],
+            base,
+        }));
+        match self.next() {
+            FromWorker::Lane {
+                number,
+                base,
+                mut roots,
+            } => (number, base, roots.remove(0)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn put(&mut self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        self.put_at(path, content, 0o644, rch::time::now());
+    }
+
+    pub fn put_at(
+        &mut self,
+        path: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+        mtime: i64,
+    ) {
+        let content = content.as_ref();
+        self.send(&ToWorker::Put(Put {
+            name: name(path),
+            mode,
+            mtime,
+            kind: Kind::File {
+                size: content.len() as u64,
+            },
+        }));
+        for chunk in content.chunks(CHUNK) {
+            self.send(&ToWorker::Data(chunk.to_vec()));
+        }
+    }
+
+    pub fn commit(&mut self, id: u8) {
+        self.send(&ToWorker::Commit(ManifestId([id; 16])));
+        assert_eq!(self.next(), FromWorker::Committed);
+    }
+
+    pub fn close(&mut self) {
+        self.send(&ToWorker::Close);
+        assert_eq!(self.next(), FromWorker::Closed);
+    }
+
+    pub fn run(&mut self, run: Run) -> Outcome {
+        self.send(&ToWorker::Run(run));
+        self.outcome()
+    }
+
+    /// Everything up to the job's last word.
+    pub fn outcome(&mut self) -> Outcome {
+        let mut got = Outcome::default();
+        loop {
+            match self.next() {
+                FromWorker::Started => {}
+                FromWorker::Stdout(b) => got.stdout.extend(b),
+                FromWorker::Stderr(b) => got.stderr.extend(b),
+                FromWorker::Exited { exit, .. } => got.exit = Some(exit),
+                FromWorker::Produced { files, last } => {
+                    got.produced.extend(files);
+                    if last {
+                        return got;
+                    }
+                }
+                FromWorker::Failed { fault, text } => {
+                    got.failed = Some((fault, text));
+                    return got;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Fetched files by path, and the missing ones.
+    pub fn fetch(&mut self, names: &[Name]) -> (BTreeMap<PathBuf, (Put, Vec<u8>)>, Vec<Name>) {
+        self.send(&ToWorker::Fetch(names.to_vec()));
+        let mut files = BTreeMap::new();
+        let mut last = PathBuf::new();
+        loop {
+            match self.next() {
+                FromWorker::File(put) => {
+                    last = put.name.path.clone();
+                    files.insert(last.clone(), (put, Vec::new()));
+                }
+                FromWorker::Data(d) => files.get_mut(&last).unwrap().1.extend(d),
+                FromWorker::Fetched { missing } => return (files, missing),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[allow(dead_code)]
+    /// Ends the session as a lost connection does, and waits for the program's end.
+    pub fn hang_up(mut self) -> std::process::ExitStatus {
+        self.to = None;
+        while self.maybe_next().is_some() {}
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.to = None;
+        if self.child.try_wait().unwrap().is_none() {
+            let _ = self.child.kill();
+            let status = self.child.wait().unwrap();
+            assert!(status.signal().is_some() || status.code().is_some());
+        }
+    }
+}
+
+pub fn name(path: impl AsRef<Path>) -> Name {
+    Name {
+        root: 0,
+        path: path.as_ref().into(),
+    }
+}
+
+pub fn job(argv: &[&str]) -> Run {
+    Run {
+        argv: argv.iter().map(Into::into).collect(),
+        cwd: HOME.into(),
+        env: Vec::new(),
+        merged: false,
+        cargo_home: None,
+        collect: Collect {
+            changed: true,
+            products: Vec::new(),
+        },
+    }
+}

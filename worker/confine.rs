@@ -1,0 +1,259 @@
+//! The world a job sees: this machine read-only, its lane's roots at their home paths, and a few
+//! writable places.
+//!
+//! A new root in memory gets every entry of `/` bound into it. Where a home path's parents do not
+//! exist here they are made in memory; a real directory that lacks the next step is covered by a copy
+//! of itself in memory whose entries are bound one by one (a graft), so nothing is ever created on
+//! this machine's own disk, except mount points below `/tmp`. The old root is then taken away. Where
+//! the kernel forbids all this, `find` says why, and jobs run in the lane's own directory.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use rch::error::cause;
+use rch::paths;
+use rch::sys::namespace::{self, Spaces};
+use rch::sys::process::{getgid, getuid, wait_for};
+
+use crate::fault::{Done, Sentence};
+use crate::lane::lanes_dir;
+
+/// Where the old root stands until it is taken away.
+const OLD: &str = "/.rch-old";
+
+/// A directory with more entries than this is not worth grafting.
+const MOST_ENTRIES: usize = 4096;
+
+/// What a job's world holds beside this machine.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// (where it is, where it shall appear), to be written to.
+    pub places: Vec<(PathBuf, PathBuf)>,
+    /// (where it is, where it shall appear), not to be written to.
+    pub fixed: Vec<(PathBuf, PathBuf)>,
+}
+
+impl View {
+    /// The writable places every job has: scratch space and the caches of tools.
+    pub fn common(cargo_home: &Path) -> View {
+        let home = paths::home();
+        let caches = [
+            ".cache/ccache",
+            ".ccache",
+            ".cache/sccache",
+            ".bun/install/cache",
+        ];
+        let mut view = View::default();
+        let scratch = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
+        for dir in scratch.into_iter().chain(caches.map(|c| home.join(c))) {
+            view.show(&dir, &dir);
+        }
+        view.show_cargo(cargo_home, cargo_home);
+        view
+    }
+
+    /// Shows `from`, if it exists, writable at `at`.
+    pub fn show(&mut self, from: &Path, at: &Path) {
+        if let Ok(real) = from.canonicalize() {
+            self.places.push((real, at.into()));
+        }
+    }
+
+    /// A CARGO_HOME: its registry and git caches are written to, its programs are not.
+    pub fn show_cargo(&mut self, from: &Path, at: &Path) {
+        self.show(from, at);
+        if let Ok(bin) = from.join("bin").canonicalize() {
+            self.fixed.push((bin, at.join("bin")));
+        }
+    }
+}
+
+/// How a child of ours gets a world of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Means {
+    pub spaces: Spaces,
+    /// Who we are outside; inside a new user namespace the kernel no longer says.
+    uid: u32,
+    gid: u32,
+}
+
+/// The namespaces this machine allows us, tried once in a child.
+///
+/// # Errors
+/// Why none of the combinations works.
+pub fn find() -> Result<Means, String> {
+    let all = Spaces {
+        user: false,
+        mount: true,
+        pid: true,
+    };
+    let privileged = [all, Spaces { pid: false, ..all }];
+    let mut tries = privileged.map(|s| Spaces { user: true, ..s }).to_vec();
+    if getuid() == 0 {
+        tries.splice(0..0, privileged);
+    }
+    let mut why = String::new();
+    for spaces in tries {
+        let means = Means {
+            spaces,
+            uid: getuid(),
+            gid: getgid(),
+        };
+        match attempt(means) {
+            Ok(()) => return Ok(means),
+            Err(text) => why = text,
+        }
+    }
+    Err(why)
+}
+
+fn attempt(means: Means) -> Result<(), String> {
+    let (mut ours, theirs) = io::pipe().map_err(|e| cause(&e))?;
+    let pid = namespace::fork_into(means.spaces, || match enter(means, &View::default()) {
+        Ok(()) => 0,
+        Err(wrong) => {
+            let _ = (&theirs).write_all(wrong.text.as_bytes());
+            1
+        }
+    });
+    let pid = pid.map_err(|e| format!("cannot create a namespace: {}", cause(&e)))?;
+    drop(theirs);
+    let mut text = String::new();
+    let _ = ours.read_to_string(&mut text);
+    match wait_for(pid) {
+        Ok((exit, _)) if exit.success() => Ok(()),
+        _ => Err(text),
+    }
+}
+
+/// Makes the calling process, just forked into `means.spaces`, see `view`.
+pub fn enter(means: Means, view: &View) -> Done<()> {
+    if means.spaces.user {
+        map_ids(means).wrong(|| "cannot map the user into a namespace")?;
+    }
+    let stage = lanes_dir().join(".stage");
+    fs::create_dir_all(&stage).wrong(|| format!("cannot create '{}'", stage.display()))?;
+    new_root(&stage).wrong(|| "cannot make a root for the job")?;
+    fill_root(means.spaces.pid).wrong(|| "cannot fill the root for the job")?;
+    let mut grafts = vec![PathBuf::from("/")];
+    let mut places = view.places.clone();
+    // A root inside a root goes on top of it.
+    places.sort_by_key(|(_, at)| at.components().count());
+    for (from, at) in places.iter().chain(&view.fixed) {
+        place(from, at, &mut grafts).wrong(|| format!("cannot show '{}'", at.display()))?;
+    }
+    for (_, at) in &view.fixed {
+        namespace::set_read_only(at, true)
+            .wrong(|| format!("cannot protect '{}'", at.display()))?;
+    }
+    leave_old(&grafts).wrong(|| "cannot leave the old root")?;
+    namespace::set_no_new_privs().wrong(|| "cannot renounce privileges")?;
+    namespace::drop_escapes();
+    Ok(())
+}
+
+/// We stay who we are: git and ssh-keygen look at owners.
+fn map_ids(means: Means) -> io::Result<()> {
+    let Means { uid, gid, .. } = means;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+fn new_root(stage: &Path) -> io::Result<()> {
+    namespace::make_private()?;
+    namespace::mount_tmpfs(stage)?;
+    let old = stage.join(&OLD[1..]);
+    fs::create_dir(&old)?;
+    namespace::pivot_root(stage, &old)?;
+    std::env::set_current_dir("/")
+}
+
+/// Shows every entry of the old root, read-only; `/proc` anew if the processes are new.
+fn fill_root(new_pids: bool) -> io::Result<()> {
+    for entry in fs::read_dir(OLD)? {
+        let name = entry?.file_name();
+        let at = Path::new("/").join(&name);
+        if name == "proc" {
+            fs::create_dir(&at)?;
+            if new_pids {
+                namespace::mount_proc(&at)?;
+            } else {
+                namespace::bind(&Path::new(OLD).join(name), &at)?;
+            }
+        } else if mirror(&Path::new(OLD).join(name), &at)? {
+            namespace::set_read_only(&at, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `at` look like `from`; answers whether it is a mount (a link is copied).
+fn mirror(from: &Path, at: &Path) -> io::Result<bool> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, at)?;
+        return Ok(false);
+    }
+    if kind.is_dir() {
+        fs::create_dir(at)?;
+    } else {
+        File::create(at)?;
+    }
+    namespace::bind(from, at).map(|()| true)
+}
+
+/// Shows `from` (a path in the old root) at `at`, making the way there.
+fn place(from: &Path, at: &Path, grafts: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut way = PathBuf::from("/");
+    for part in at.iter().skip(1) {
+        let parent = way.clone();
+        way.push(part);
+        match fs::metadata(&way) {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => step(&parent, &way, grafts)?,
+            Err(e) => return Err(e),
+        }
+    }
+    let from = from.strip_prefix("/").unwrap_or(from);
+    namespace::bind(&Path::new(OLD).join(from), at)
+}
+
+/// Makes the directory `way` in `parent`, after grafting `parent` if nothing can be made there.
+fn step(parent: &Path, way: &Path, grafts: &mut Vec<PathBuf>) -> io::Result<()> {
+    if fs::create_dir(way).is_ok() {
+        return Ok(());
+    }
+    graft(parent)?;
+    grafts.push(parent.into());
+    fs::create_dir(way)
+}
+
+/// Covers `dir` with a directory in memory that has the same entries.
+fn graft(dir: &Path) -> io::Result<()> {
+    let held = File::open(dir)?;
+    let below = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    let names: Vec<_> = fs::read_dir(&below)?
+        .map(|e| e.map(|e| e.file_name()))
+        .collect::<io::Result<_>>()?;
+    if names.len() > MOST_ENTRIES {
+        return Err(io::Error::other(format!(
+            "'{}' has too many entries",
+            dir.display()
+        )));
+    }
+    namespace::mount_tmpfs(dir)?;
+    names
+        .iter()
+        .try_for_each(|name| mirror(&below.join(name), &dir.join(name)).map(|_| ()))
+}
+
+fn leave_old(grafts: &[PathBuf]) -> io::Result<()> {
+    namespace::detach(Path::new(OLD))?;
+    fs::remove_dir(OLD)?;
+    grafts
+        .iter()
+        .try_for_each(|at| namespace::set_read_only(at, false))
+}

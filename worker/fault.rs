@@ -1,0 +1,65 @@
+//! What goes wrong on a worker: a `Fault` for the daemon's decision and a sentence for people.
+//!
+//! A full disk is told apart from every other failed system call, because the daemon then takes the
+//! job elsewhere and tries this worker again later.
+
+use std::fmt;
+use std::io;
+
+use rch::bytes::Malformed;
+use rch::error::cause;
+use rch::wire::worker::{Fault, FromWorker};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    pub fault: Fault,
+    pub text: String,
+}
+
+pub type Done<T> = Result<T, Wrong>;
+
+impl Wrong {
+    pub fn new(fault: Fault, text: impl Into<String>) -> Wrong {
+        Wrong {
+            fault,
+            text: text.into(),
+        }
+    }
+
+    /// A failed system call: `what` says what we were doing, without the cause.
+    pub fn os(what: impl fmt::Display, err: &io::Error) -> Wrong {
+        let fault = match err.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::DiskFull,
+            _ => Fault::System,
+        };
+        Wrong::new(fault, format!("{what}: {}", cause(err)))
+    }
+
+    pub fn protocol(text: impl Into<String>) -> Wrong {
+        Wrong::new(Fault::Protocol, text)
+    }
+
+    pub fn message(self) -> FromWorker {
+        FromWorker::Failed {
+            fault: self.fault,
+            text: self.text,
+        }
+    }
+}
+
+impl From<Malformed> for Wrong {
+    fn from(_: Malformed) -> Wrong {
+        Wrong::protocol("malformed message")
+    }
+}
+
+/// `.wrong(|| …)` gives a failed system call its sentence.
+pub trait Sentence<T> {
+    fn wrong<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Done<T>;
+}
+
+impl<T> Sentence<T> for io::Result<T> {
+    fn wrong<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Done<T> {
+        self.map_err(|e| Wrong::os(what(), &e))
+    }
+}

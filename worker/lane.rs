@@ -1,0 +1,266 @@
+//! A lane: one project's tree and build products on this worker, for one job at a time.
+//!
+//! `lanes/<project>-<key>/<n>/` holds `root0`…, `state` and `lock`. The lock is an flock, which dies
+//! with the processes that hold it (the job's warden among them), so no lane is lost to a crash. The
+//! state says which manifest the tree holds; it is marked dirty before anything is written and clean
+//! when all is, so whatever is interrupted leaves a lane that says it needs repair.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rch::ids::{LaneKey, ManifestId};
+use rch::paths;
+use rch::time::{self, Stamp};
+use rch::wire::worker::{Base, Open};
+
+use crate::fault::{Done, Sentence, Wrong};
+use crate::state::State;
+use crate::tree::Tree;
+
+/// More lanes than any worker has slots for one project.
+const MOST_LANES: u16 = 256;
+
+/// More roots than any project has path dependencies in repositories of their own.
+const MOST_ROOTS: usize = 64;
+
+/// A lane that is ours until this value is dropped.
+#[derive(Debug)]
+pub struct Lane {
+    pub number: u16,
+    dir: PathBuf,
+    /// Where each root stands at home, in the order of `Open`.
+    pub homes: Vec<PathBuf>,
+    pub trees: Vec<Tree>,
+    state: State,
+    /// What the daemon was told.
+    pub base: Base,
+    /// The state file's change time when the lane was last marked dirty: what changed later changed after.
+    pub mark: Stamp,
+    pub lock: File,
+}
+
+pub fn lanes_dir() -> PathBuf {
+    paths::cache_dir().join("lanes")
+}
+
+/// Takes the lane that suits `open` best: the one it names, else the one used last, else a new one.
+pub fn open(open: &Open) -> Done<Lane> {
+    check_homes(&open.roots)?;
+    let project = lanes_dir().join(folder(&open.project, open.key));
+    fs::create_dir_all(&project).wrong(|| format!("cannot create '{}'", project.display()))?;
+    for number in candidates(&project, open.base.map(|b| b.0)) {
+        let dir = project.join(number.to_string());
+        let lock = take(&dir).wrong(|| format!("cannot lock lane '{}'", dir.display()))?;
+        if let Some(lock) = lock {
+            return Lane::settle(number, dir, lock, open);
+        }
+    }
+    Err(Wrong::new(
+        rch::wire::worker::Fault::System,
+        format!("all {MOST_LANES} lanes of '{}' are in use", open.project),
+    ))
+}
+
+fn check_homes(homes: &[PathBuf]) -> Done<()> {
+    let fits = |p: &PathBuf| p.is_absolute() && paths::normal(p) == *p && p.parent().is_some();
+    if homes.is_empty() || homes.len() > MOST_ROOTS || !homes.iter().all(fits) {
+        return Err(Wrong::protocol("roots must be absolute, plain and few"));
+    }
+    Ok(())
+}
+
+/// The folder of a project's lanes: its name for people, its key for us.
+fn folder(project: &str, key: LaneKey) -> String {
+    let tame = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
+        _ => '_',
+    };
+    let name: String = project.chars().take(40).map(tame).collect();
+    format!("{name}-{key}")
+}
+
+/// Lane numbers in the order in which to try them.
+fn candidates(project: &Path, wanted: Option<u16>) -> Vec<u16> {
+    let mut there: Vec<(Stamp, u16)> = fs::read_dir(project)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| {
+            let number = e.file_name().to_str()?.parse().ok()?;
+            Some((last_use(&e.path()), number))
+        })
+        .collect();
+    there.sort_unstable_by(|a, b| b.cmp(a));
+    let known: Vec<u16> = there.into_iter().map(|(_, n)| n).collect();
+    let new = (0..MOST_LANES).filter(|n| !known.contains(n));
+    let first = wanted.filter(|n| known.contains(n));
+    first
+        .into_iter()
+        .chain(known.iter().copied().filter(|n| Some(*n) != first))
+        .chain(new)
+        .collect()
+}
+
+/// When the lane was last written to, or 0.
+pub fn last_use(dir: &Path) -> Stamp {
+    fs::metadata(dir.join("state"))
+        .and_then(|m| m.modified())
+        .map_or(0, time::stamp)
+}
+
+/// The lane's lock, made with its directory if missing; `None` if someone has it.
+pub fn take(dir: &Path) -> io::Result<Option<File>> {
+    loop {
+        fs::create_dir_all(dir)?;
+        let path = dir.join("lock");
+        let lock = match File::create(&path) {
+            Ok(lock) => lock,
+            // The collector took the whole folder away just now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        match lock.try_lock() {
+            Ok(()) if is_same(&lock, &path) => return Ok(Some(lock)),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+/// Whether `path` still names the file we locked.
+fn is_same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+impl Lane {
+    fn settle(number: u16, dir: PathBuf, lock: File, open: &Open) -> Done<Lane> {
+        let what = || format!("cannot open lane '{}'", dir.display());
+        let found = State::load(&dir).wrong(what)?;
+        let base = match &found {
+            None => Base::New,
+            Some(s) if s.holds(open.base.map(|b| b.1)) => Base::Holds,
+            Some(_) => Base::Stale,
+        };
+        let roots = (0..open.roots.len()).map(|i| dir.join(format!("root{i}")));
+        let trees = roots
+            .map(|root| fs::create_dir_all(&root).and_then(|()| Tree::open(&root)))
+            .collect::<io::Result<_>>()
+            .wrong(what)?;
+        let mut lane = Lane {
+            number,
+            dir,
+            homes: open.roots.clone(),
+            trees,
+            state: found.unwrap_or_default(),
+            base,
+            mark: 0,
+            lock,
+        };
+        // rsync writes without asking us again.
+        if base != Base::Holds {
+            lane.soil()?;
+        }
+        Ok(lane)
+    }
+
+    /// Where the roots are, for rsync and for binding.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        (0..self.homes.len())
+            .map(|i| self.dir.join(format!("root{i}")))
+            .collect()
+    }
+
+    pub fn tree(&self, root: u8) -> Done<&Tree> {
+        self.trees
+            .get(usize::from(root))
+            .ok_or_else(|| Wrong::protocol(format!("no root {root}")))
+    }
+
+    /// Which root holds the home path `dir`, and where beneath it (empty for the root itself).
+    pub fn locate(&self, dir: &Path) -> Option<(usize, PathBuf)> {
+        let dir = paths::normal(dir);
+        let beneath = |home: &PathBuf| dir.strip_prefix(home).ok().map(Path::to_path_buf);
+        let found = self.homes.iter().enumerate();
+        found
+            .filter_map(|(i, home)| Some((home.as_os_str().len(), i, beneath(home)?)))
+            .max()
+            .map(|(_, i, below)| (i, below))
+    }
+
+    /// To be called before anything is written.
+    pub fn soil(&mut self) -> Done<()> {
+        if self.state.clean || self.mark == 0 {
+            self.state.clean = false;
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// The tree is exactly `id`.
+    pub fn commit(&mut self, id: ManifestId) -> Done<()> {
+        self.state.manifest = Some(id);
+        self.state.clean = true;
+        self.save()
+    }
+
+    /// A job begins: what changes after this stamp, it changed.
+    pub fn start(&mut self) -> Done<Stamp> {
+        self.state.ran = true;
+        self.state.clean = false;
+        self.save()?;
+        Ok(self.mark)
+    }
+
+    /// A job has ended and nothing of it is left.
+    pub fn end(&mut self) -> Done<()> {
+        self.state.ended = time::now().max(self.state.ended);
+        self.state.clean = true;
+        self.save()
+    }
+
+    /// Whether a commit stands, without which there is nothing to run.
+    pub fn is_clean(&self) -> bool {
+        self.state.clean
+    }
+
+    /// The time to put on a file that is written now and that the daemon dates `given`. Where a job has
+    /// run, what is new must look newer than anything that job made; else nothing may lie in the future.
+    pub fn mtime(&self, given: Stamp) -> Stamp {
+        let now = time::now();
+        if self.state.ran {
+            now.max(self.state.ended + 1)
+        } else {
+            given.min(now)
+        }
+    }
+
+    /// Gives what rsync has written since `Open` the times our own writes would have.
+    pub fn adopt(&mut self) -> Done<()> {
+        for tree in &self.trees {
+            tree.walk(&mut |seen| {
+                let mtime = self.mtime(seen.stat.mtime);
+                let written = self.state.ran && seen.stat.ctime >= self.mark;
+                if written || seen.stat.mtime > mtime {
+                    rch::sys::fs::set_mtime(seen.dir, seen.name, mtime)?;
+                }
+                Ok(())
+            })
+            .wrong(|| format!("cannot date the files of '{}'", self.dir.display()))?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Done<()> {
+        self.mark = self
+            .state
+            .save(&self.dir)
+            .wrong(|| format!("cannot write the state of '{}'", self.dir.display()))?;
+        Ok(())
+    }
+}

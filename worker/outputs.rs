@@ -1,0 +1,220 @@
+//! What a job left: listing it, and sending the files the daemon asks for.
+//!
+//! Both stream: a list or a file of any size passes through one bounded buffer, at the pace of the
+//! reader. A file is opened beneath its root without following links, and its size taken anew,
+//! because nothing forbids it to change after it was listed.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rch::sys::fs::{Stat, fstat};
+use rch::time::Stamp;
+use rch::wire::CHUNK;
+use rch::wire::worker::{Collect, FromWorker, Kind, Name, Produced, Products, Put};
+
+use crate::fault::{Done, Sentence};
+use crate::flow::{HIGH_WATER, Output};
+use crate::lane::Lane;
+use crate::tree::{Seen, Tree};
+
+/// Files listed for one job; what is more is not a build's output.
+const MOST_FILES: usize = 1_000_000;
+
+/// Bytes of names in one `Produced` message, well below `MAX_BODY` whatever the last name's length.
+const LIST: usize = 256 << 10;
+
+/// Collects `Produced` entries and sends them in messages of a fair size.
+struct List<'a> {
+    out: &'a mut Output,
+    files: Vec<Produced>,
+    bytes: usize,
+    count: usize,
+}
+
+impl List<'_> {
+    fn add(&mut self, file: Produced) -> io::Result<()> {
+        self.count += 1;
+        if self.count > MOST_FILES {
+            return Err(io::Error::other(format!(
+                "the job left more than {MOST_FILES} files"
+            )));
+        }
+        self.bytes += file.name.path.as_os_str().len() + 32;
+        self.files.push(file);
+        if self.bytes > LIST {
+            self.send(false)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, last: bool) -> io::Result<()> {
+        let files = std::mem::take(&mut self.files);
+        self.bytes = 0;
+        self.out.put(&FromWorker::Produced { files, last });
+        self.out.flush_below(HIGH_WATER)
+    }
+}
+
+/// Lists what changed in the roots since `mark`, and what lies in the product directories.
+pub fn list(lane: &Lane, collect: &Collect, mark: Stamp, out: &mut Output) -> Done<()> {
+    let mut list = List {
+        out,
+        files: Vec::new(),
+        bytes: 0,
+        count: 0,
+    };
+    let listed = (|| {
+        if collect.changed {
+            for (root, tree) in lane.trees.iter().enumerate() {
+                changed(root, tree, mark, &mut list)?;
+            }
+        }
+        for products in &collect.products {
+            in_dir(lane, products, &mut list)?;
+        }
+        list.send(true)
+    })();
+    listed.wrong(|| "cannot list what the job made")
+}
+
+fn changed(root: usize, tree: &Tree, mark: Stamp, list: &mut List<'_>) -> io::Result<()> {
+    tree.walk(&mut |seen| {
+        if seen.stat.ctime > mark {
+            list.add(produced(root, &seen, seen.path, true))?;
+        }
+        Ok(())
+    })
+}
+
+fn in_dir(lane: &Lane, products: &Products, list: &mut List<'_>) -> io::Result<()> {
+    let Some((root, below)) = lane.locate(&products.dir) else {
+        return Ok(());
+    };
+    lane.trees[root].walk_dir(&below, products.deep, &mut |seen| {
+        list.add(produced(root, &seen, seen.path, false))
+    })
+}
+
+fn produced(root: usize, seen: &Seen<'_>, path: &Path, changed: bool) -> Produced {
+    Produced {
+        name: Name {
+            root: root as u8,
+            path: path.into(),
+        },
+        size: seen.stat.size,
+        mtime: seen.stat.mtime,
+        mode: seen.stat.mode & 0o7777,
+        changed,
+    }
+}
+
+/// Sends each file with its content, then says which could not be read.
+pub fn fetch(lane: &Lane, names: &[Name], out: &mut Output) -> Done<()> {
+    let mut pack = Pack {
+        out,
+        frames: Vec::new(),
+    };
+    let mut missing = Vec::new();
+    for name in names {
+        let sent = match lane.tree(name.root).and_then(|t| {
+            open(t, &name.path).wrong(|| format!("cannot read '{}'", name.path.display()))
+        }) {
+            Ok(Source::Link(put)) => pack.put(&FromWorker::File(put.named(name))),
+            Ok(Source::File(file, stat)) => send_file(name, file, &stat, &mut pack),
+            Err(_) => {
+                missing.push(name.clone());
+                continue;
+            }
+        };
+        sent.wrong(|| format!("cannot send '{}'", name.path.display()))?;
+    }
+    pack.send().wrong(|| "cannot send files")?;
+    // In the open: whoever passes packs on unread must see the end.
+    out.put(&FromWorker::Fetched { missing });
+    Ok(())
+}
+
+enum Source {
+    File(File, Stat),
+    Link(Link),
+}
+
+struct Link {
+    stat: Stat,
+    target: std::path::PathBuf,
+}
+
+impl Link {
+    fn named(self, name: &Name) -> Put {
+        put(
+            name,
+            &self.stat,
+            Kind::Symlink {
+                target: self.target,
+            },
+        )
+    }
+}
+
+fn put(name: &Name, stat: &Stat, kind: Kind) -> Put {
+    Put {
+        name: name.clone(),
+        mode: stat.mode & 0o7777,
+        mtime: stat.mtime,
+        kind,
+    }
+}
+
+fn open(tree: &Tree, path: &Path) -> io::Result<Source> {
+    let stat = tree.lstat(path)?;
+    if stat.is_symlink() {
+        let target = tree.read_link(path)?;
+        return Ok(Source::Link(Link { stat, target }));
+    }
+    let file = tree.open_file(path)?;
+    let stat = fstat(&file)?;
+    if !stat.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(Source::File(file.into(), stat))
+}
+
+/// Sends exactly the announced size: a file that shrinks meanwhile is filled up with zeros, which the
+/// daemon's own check of the copy must find, as it must find one that was merely rewritten.
+fn send_file(name: &Name, mut file: File, stat: &Stat, pack: &mut Pack<'_>) -> io::Result<()> {
+    let size = stat.size;
+    pack.put(&FromWorker::File(put(name, stat, Kind::File { size })))?;
+    let mut left = size;
+    while left > 0 {
+        let want = left.min(CHUNK as u64);
+        let mut chunk = Vec::with_capacity(want as usize);
+        (&mut file).take(want).read_to_end(&mut chunk)?;
+        chunk.resize(want as usize, 0);
+        pack.put(&FromWorker::Data(chunk))?;
+        left -= want;
+    }
+    Ok(())
+}
+
+/// Frames on their way into a `PACK`.
+struct Pack<'a> {
+    out: &'a mut Output,
+    frames: Vec<u8>,
+}
+
+impl Pack<'_> {
+    fn put(&mut self, message: &FromWorker) -> io::Result<()> {
+        message.encode(&mut self.frames);
+        if self.frames.len() >= CHUNK {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        self.out.pack(&self.frames);
+        self.frames.clear();
+        self.out.flush_below(HIGH_WATER)
+    }
+}

@@ -1,0 +1,494 @@
+//! One session: the daemon's messages in, a job at a time, the answers out.
+//!
+//! A single-threaded loop over poll(2). While more output waits than the reader takes, the job's
+//! pipes are left alone, so the job waits too. The end of stdin is the end of everything: the job is
+//! told to terminate, killed a second later, and the lane freed by our own end. Writing sources and
+//! sending files is done in place, because nothing else can happen in a session meanwhile.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rch::bytes::Malformed;
+use rch::sys::fd::{self, Watch};
+use rch::sys::signal;
+use rch::time::{self, Stamp};
+use rch::wire::worker::{Base, Collect, Fault, FromWorker, Put, Run, ToWorker};
+use rch::wire::{self, PREAMBLE, PROTOCOL, VERSION};
+
+use crate::confine::Means;
+use crate::fault::{Done, Sentence, Wrong};
+use crate::flow::{self, HIGH_WATER, Input, Output, READ};
+use crate::lane::{self, Lane};
+use crate::remap::Remap;
+use crate::tree::Incoming;
+use crate::{outputs, probe, run};
+
+/// Between the request to terminate and the kill.
+const GRACE: Duration = Duration::from_millis(800);
+
+/// Where a session stands.
+#[derive(Debug)]
+enum Phase {
+    /// Nothing has been said yet.
+    Hello,
+    /// No lane is held.
+    Idle,
+    /// A lane is held but not what the daemon believes; all but `Resync` and `Close` is ignored.
+    Stale,
+    /// A lane is held and may be written to, run in and read from.
+    Open,
+    Running(Box<Running>),
+    /// Something failed and was said; all but `Close` is ignored.
+    Broken,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: run::Job,
+    collect: Collect,
+    /// What changes after this, the job changed.
+    mark: Stamp,
+    /// Which streams are still open: stdout, stderr, report.
+    open: [bool; 3],
+    report: Vec<u8>,
+    /// What the warden said last, held back until the output has been sent.
+    verdict: Option<FromWorker>,
+    remap: [Remap; 2],
+}
+
+struct Session {
+    phase: Phase,
+    out: Output,
+    means: Result<Means, String>,
+    lane: Option<Lane>,
+    incoming: Option<Incoming>,
+}
+
+/// Serves one session and answers when it is over.
+///
+/// # Errors
+/// What made the session end other than its end of file.
+pub fn serve(namespaces: bool) -> Done<()> {
+    let (mut input, out) = flow::take().wrong(|| "cannot take the standard streams")?;
+    let means = if namespaces {
+        crate::confine::find()
+    } else {
+        Err("switched off by '--no-namespace'".into())
+    };
+    let mut session = Session {
+        phase: Phase::Hello,
+        out,
+        means,
+        lane: None,
+        incoming: None,
+    };
+    let ended = session.turn_until_end(&mut input);
+    session.end();
+    if let Err(wrong) = &ended {
+        session.out.put(&wrong.clone().message());
+    }
+    // Best effort: the reader may be gone, and must not hold us up.
+    let _ = session.out.flush();
+    ended
+}
+
+impl Session {
+    fn turn_until_end(&mut self, input: &mut Input) -> Done<()> {
+        loop {
+            let ready = self.wait(input).wrong(|| "cannot wait")?;
+            if ready[1] {
+                self.out.flush().wrong(|| "cannot write to the session")?;
+            }
+            if ready[0] && !input.fill() {
+                return Ok(());
+            }
+            if ready[0] {
+                input.drain(|frame| self.take(ToWorker::decode(frame)?))?;
+            }
+            self.hear(&ready[2..])?;
+            if self.out.pending() > 0 {
+                self.out.flush().wrong(|| "cannot write to the session")?;
+            }
+        }
+    }
+
+    /// Which of these is ready: input, output, the job's stdout, stderr, report.
+    fn wait(&self, input: &Input) -> std::io::Result<[bool; 5]> {
+        let room = self.out.pending() < HIGH_WATER;
+        let mut watches = vec![
+            Watch {
+                fd: input.as_fd(),
+                read: true,
+                write: false,
+            },
+            Watch {
+                fd: self.out.as_fd(),
+                read: false,
+                write: self.out.pending() > 0,
+            },
+        ];
+        let mut places = vec![0, 1];
+        if let Phase::Running(r) = &self.phase {
+            let fds = [Some(&r.job.out), r.job.err.as_ref(), Some(&r.job.report)];
+            for (i, fd) in fds.into_iter().enumerate() {
+                if let Some(fd) = fd.filter(|_| r.open[i] && (room || i == 2)) {
+                    watches.push(Watch {
+                        fd: fd.as_fd(),
+                        read: true,
+                        write: false,
+                    });
+                    places.push(i + 2);
+                }
+            }
+        }
+        let mut ready = [false; 5];
+        for (place, found) in places.into_iter().zip(fd::poll(&watches, None)?) {
+            ready[place] = found.readable || found.writable;
+        }
+        Ok(ready)
+    }
+
+    /// Acts on one message. What goes wrong with a job is said and leaves the session usable.
+    fn take(&mut self, message: ToWorker) -> Done<()> {
+        match (&self.phase, message) {
+            (
+                Phase::Hello,
+                ToWorker::Hello {
+                    protocol, version, ..
+                },
+            ) => self.greet(protocol, &version),
+            (Phase::Hello, _) => Err(Wrong::protocol("the first message must be a greeting")),
+            (_, ToWorker::Ping) => {
+                self.out.put(&FromWorker::Pong { now: time::now() });
+                Ok(())
+            }
+            (_, ToWorker::Close) => {
+                self.end();
+                self.phase = Phase::Idle;
+                self.out.put(&FromWorker::Closed);
+                Ok(())
+            }
+            (Phase::Running(r), ToWorker::Signal(n)) => {
+                r.job.signal(n);
+                Ok(())
+            }
+            // It crossed the job's end on the way.
+            (_, ToWorker::Signal(_)) | (Phase::Broken, _) => Ok(()),
+            (Phase::Stale, m) if !matches!(m, ToWorker::Resync { .. } | ToWorker::Open(_)) => {
+                Ok(())
+            }
+            (_, message) => self.work(message).or_else(|wrong| self.give_up(wrong)),
+        }
+    }
+
+    fn give_up(&mut self, wrong: Wrong) -> Done<()> {
+        if wrong.fault == Fault::Protocol {
+            return Err(wrong);
+        }
+        self.out.put(&wrong.message());
+        self.incoming = None;
+        self.phase = Phase::Broken;
+        Ok(())
+    }
+
+    fn greet(&mut self, protocol: u16, version: &str) -> Done<()> {
+        self.out.raw(PREAMBLE);
+        if protocol != PROTOCOL {
+            let text = format!(
+                "rch-wkr {VERSION} speaks protocol {PROTOCOL}, rchd {version} speaks {protocol}"
+            );
+            return Err(Wrong::new(Fault::Version, text));
+        }
+        self.out.put(&FromWorker::Ready {
+            protocol: PROTOCOL,
+            version: VERSION.into(),
+            now: time::now(),
+            facts: probe::facts(self.means.as_ref().err()),
+        });
+        self.phase = Phase::Idle;
+        Ok(())
+    }
+
+    fn work(&mut self, message: ToWorker) -> Done<()> {
+        match (&self.phase, message) {
+            (Phase::Idle, ToWorker::Open(open)) => self.open(&open),
+            (Phase::Stale | Phase::Open, ToWorker::Resync { wipe }) => self.resync(wipe),
+            (Phase::Open, ToWorker::Put(put)) => self.put(put),
+            (Phase::Open, ToWorker::Data(data)) => self.data(&data),
+            (Phase::Open, ToWorker::Delete(name)) => {
+                let lane = self.writable()?;
+                lane.tree(name.root)?
+                    .delete(&name.path)
+                    .map_err(|e| source(&name.path, &e))
+            }
+            (Phase::Open, ToWorker::Commit(id)) => {
+                self.writable()?.commit(id)?;
+                self.out.put(&FromWorker::Committed);
+                Ok(())
+            }
+            (Phase::Open, ToWorker::Run(run)) => self.run(run),
+            (Phase::Open, ToWorker::Fetch(names)) => {
+                let lane = self.lane.as_ref().expect("BUG: open without a lane");
+                outputs::fetch(lane, &names, &mut self.out)
+            }
+            (phase, message) => Err(Wrong::protocol(format!(
+                "unexpected {} while {}",
+                word(&message),
+                word(phase)
+            ))),
+        }
+    }
+
+    fn open(&mut self, open: &rch::wire::worker::Open) -> Done<()> {
+        let lane = lane::open(open)?;
+        self.out.put(&FromWorker::Lane {
+            number: lane.number,
+            base: lane.base,
+            roots: lane.dirs(),
+        });
+        self.phase = match lane.base {
+            Base::Stale => Phase::Stale,
+            Base::Holds | Base::New => Phase::Open,
+        };
+        self.lane = Some(lane);
+        Ok(())
+    }
+
+    fn resync(&mut self, wipe: bool) -> Done<()> {
+        let lane = self.writable()?;
+        if wipe {
+            for tree in &lane.trees {
+                tree.wipe().wrong(|| "cannot empty the lane")?;
+            }
+        } else {
+            lane.adopt()?;
+        }
+        self.phase = Phase::Open;
+        Ok(())
+    }
+
+    /// The lane, marked as being written to; no file may be on its way in.
+    fn writable(&mut self) -> Done<&mut Lane> {
+        if self.incoming.is_some() {
+            return Err(Wrong::protocol("a file is not complete"));
+        }
+        let lane = self.lane.as_mut().expect("BUG: open without a lane");
+        lane.soil()?;
+        Ok(lane)
+    }
+
+    fn put(&mut self, put: Put) -> Done<()> {
+        use rch::wire::worker::Kind;
+        let lane = self.writable()?;
+        let (tree, mtime) = (lane.tree(put.name.root)?, lane.mtime(put.mtime));
+        let path = &put.name.path;
+        let done = match put.kind {
+            Kind::Dir => tree.put_dir(path, put.mode),
+            Kind::Symlink { target } => tree.put_symlink(path, &target, mtime),
+            Kind::File { size } => tree
+                .begin(path, size, put.mode, mtime)
+                .map(|file| self.incoming = Some(file)),
+        };
+        done.map_err(|e| source(path, &e))?;
+        self.finish()
+    }
+
+    fn data(&mut self, data: &[u8]) -> Done<()> {
+        let Some(file) = &mut self.incoming else {
+            return Err(Wrong::protocol("content without a file"));
+        };
+        file.write(data).wrong(|| "cannot write a source")?;
+        self.finish()
+    }
+
+    /// Gives the incoming file its name once its last byte is there.
+    fn finish(&mut self) -> Done<()> {
+        match self.incoming.take_if(|f| f.left() == 0) {
+            Some(file) => file.finish().wrong(|| "cannot write a source"),
+            None => Ok(()),
+        }
+    }
+
+    fn run(&mut self, run: Run) -> Done<()> {
+        rch::classify::argv(&run.argv).map_err(|why| Wrong::new(Fault::Refused, why))?;
+        let lane = self.lane.as_mut().expect("BUG: open without a lane");
+        if !lane.is_clean() {
+            return Err(Wrong::protocol("the lane was not committed"));
+        }
+        let means = self.means.as_ref().ok().copied();
+        let (view, spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
+        let mark = lane.start()?;
+        let job = run::start(means, &view, &spec, &lane.lock)?;
+        self.phase = Phase::Running(Box::new(Running {
+            open: [true, job.err.is_some(), true],
+            job,
+            collect: run.collect,
+            mark,
+            report: Vec::new(),
+            verdict: None,
+            remap: [remap.clone(), remap],
+        }));
+        Ok(())
+    }
+
+    /// Reads what the job wrote and the warden reports.
+    fn hear(&mut self, ready: &[bool]) -> Done<()> {
+        let Phase::Running(running) = &mut self.phase else {
+            return Ok(());
+        };
+        for (stream, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+            running.read(stream, &mut self.out)?;
+        }
+        if running.open != [false; 3] {
+            return Ok(());
+        }
+        match self.finish_job() {
+            Ok(()) => Ok(()),
+            Err(wrong) => self.give_up(wrong),
+        }
+    }
+
+    /// Every stream is at its end, so the warden has ended or is about to.
+    fn finish_job(&mut self) -> Done<()> {
+        let Phase::Running(mut running) = std::mem::replace(&mut self.phase, Phase::Open) else {
+            return Ok(());
+        };
+        running.job.end();
+        let lane = self.lane.as_mut().expect("BUG: a job without a lane");
+        lane.end()?;
+        match running.verdict {
+            Some(exited @ FromWorker::Exited { .. }) => {
+                self.out.put(&exited);
+                outputs::list(lane, &running.collect, running.mark, &mut self.out)
+            }
+            Some(FromWorker::Failed { fault, text }) => Err(Wrong::new(fault, text)),
+            _ => Err(Wrong::new(Fault::System, "the job's warden was killed")),
+        }
+    }
+
+    /// Ends what is going on and gives the lane back.
+    fn end(&mut self) {
+        if let Phase::Running(running) = &mut self.phase {
+            running.terminate();
+        }
+        self.phase = Phase::Broken;
+        self.incoming = None;
+        self.lane = None;
+    }
+}
+
+impl Running {
+    fn read(&mut self, stream: usize, out: &mut Output) -> Done<()> {
+        let fd = match stream {
+            0 => &self.job.out,
+            1 => self.job.err.as_ref().expect("BUG: a merged stream is read"),
+            _ => &self.job.report,
+        };
+        let mut chunk = vec![0; READ];
+        let n = match fd::read(fd, &mut chunk) {
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(_) => 0,
+        };
+        chunk.truncate(n);
+        self.open[stream] = n > 0;
+        if stream == 2 {
+            return self.report(&chunk, out);
+        }
+        let text = if n > 0 {
+            self.remap[stream].push(&chunk)
+        } else {
+            self.remap[stream].rest()
+        };
+        match (text.is_empty(), stream) {
+            (true, _) => {}
+            (false, 0) => out.put(&FromWorker::Stdout(text)),
+            (false, _) => out.put(&FromWorker::Stderr(text)),
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, bytes: &[u8], out: &mut Output) -> Done<()> {
+        self.report.extend_from_slice(bytes);
+        let verdict = &mut self.verdict;
+        let used = wire::each_frame(&self.report, |frame| -> Result<(), Malformed> {
+            match FromWorker::decode(frame)? {
+                FromWorker::Started => out.put(&FromWorker::Started),
+                other => *verdict = Some(other),
+            }
+            Ok(())
+        })?;
+        self.report.drain(..used);
+        Ok(())
+    }
+
+    /// Asks the job to end, and sees to it that it does.
+    fn terminate(&mut self) {
+        self.job.signal(signal::SIGTERM as u8);
+        let until = Instant::now() + GRACE;
+        while self.open[2] && self.verdict.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.skim(left);
+        }
+        self.job.end();
+    }
+
+    /// Reads and drops what comes, so that a job that says goodbye is not stuck on a full pipe.
+    fn skim(&mut self, most: Duration) {
+        let fds = [
+            Some(&self.job.out),
+            self.job.err.as_ref(),
+            Some(&self.job.report),
+        ];
+        let watched: Vec<_> = (0..3)
+            .filter_map(|i| fds[i].filter(|_| self.open[i]).map(|fd| (i, fd)))
+            .collect();
+        let watches: Vec<_> = watched
+            .iter()
+            .map(|(_, fd)| Watch {
+                fd: fd.as_fd(),
+                read: true,
+                write: false,
+            })
+            .collect();
+        let ready = fd::poll(&watches, Some(most)).unwrap_or_default();
+        for ((stream, fd), ready) in watched.into_iter().zip(ready) {
+            if ready.readable {
+                let mut chunk = [0; 4096];
+                let n = fd::read(fd, &mut chunk).unwrap_or(0);
+                // The report's end means as much as its words.
+                self.open[stream] = n > 0 && (stream != 2 || !is_exit(&chunk[..n]));
+            }
+        }
+    }
+}
+
+fn is_exit(report: &[u8]) -> bool {
+    let mut exited = false;
+    let _ = wire::each_frame(report, |f| -> Result<(), Malformed> {
+        exited |= matches!(FromWorker::decode(f)?, FromWorker::Exited { .. });
+        Ok(())
+    });
+    exited
+}
+
+fn source(path: &std::path::Path, err: &std::io::Error) -> Wrong {
+    let wrong = Wrong::os(format_args!("cannot write '{}'", path.display()), err);
+    Wrong {
+        fault: match wrong.fault {
+            Fault::System => Fault::Source,
+            other => other,
+        },
+        ..wrong
+    }
+}
+
+/// The variant's name in lower case, for errors.
+fn word(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_lowercase()
+}

@@ -1,0 +1,123 @@
+//! From the daemon's `Run` to what is started: program, environment, view.
+//!
+//! With namespaces every path is the home path and nothing is touched. Without, the home paths of
+//! the roots in the working directory, the arguments and the environment are replaced by the lane's
+//! own, and replaced back in the output.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rch::paths;
+use rch::wire::worker::Run;
+
+use crate::confine::View;
+use crate::fault::Done;
+use crate::lane::Lane;
+use crate::remap::Remap;
+use crate::run::{Spec, find_program};
+
+/// Searched after the worker's own PATH: a session's is bare.
+const SYSTEM: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
+/// Below the home directory, searched before the system's.
+const HOMES: [&str; 3] = [".cargo/bin", ".bun/bin", ".local/bin"];
+
+/// The worker's own CARGO_HOME.
+pub fn cargo_home() -> PathBuf {
+    env::var_os("CARGO_HOME").map_or_else(|| paths::home().join(".cargo"), PathBuf::from)
+}
+
+/// The worker's own RUSTUP_HOME.
+pub fn rustup_home() -> PathBuf {
+    env::var_os("RUSTUP_HOME").map_or_else(|| paths::home().join(".rustup"), PathBuf::from)
+}
+
+/// The PATH jobs get.
+pub fn search_path() -> OsString {
+    let own = env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    let all = env::split_paths(&own)
+        .filter(|d| d.is_absolute() && !SYSTEM.iter().any(|s| d == Path::new(s)))
+        .chain([cargo_home().join("bin")])
+        .chain(HOMES.map(|d| paths::home().join(d)))
+        .chain(SYSTEM.map(PathBuf::from));
+    for dir in all {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    env::join_paths(dirs).unwrap_or(own)
+}
+
+/// # Errors
+/// `NoTool` if the program is not installed.
+pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Remap)> {
+    let mut env = environment(run, confined);
+    let path = lookup(&env, "PATH").to_os_string();
+    let program = find_program(&run.argv[0], &path)?;
+    let dirs = lane.dirs();
+    let mut spec = Spec {
+        program,
+        argv: run.argv.clone(),
+        cwd: run.cwd.clone(),
+        env: Vec::new(),
+        merged: run.merged,
+    };
+    if confined {
+        spec.env = env;
+        return Ok((view(lane, run, &dirs), spec, Remap::none()));
+    }
+    let there = Remap::new(lane.homes.iter().cloned().zip(dirs.iter().cloned()));
+    let swap = |s: &OsStr| OsString::from_vec(there.all(s.as_bytes()));
+    spec.cwd = swap(run.cwd.as_os_str()).into();
+    spec.argv.iter_mut().for_each(|a| *a = swap(a));
+    env.iter_mut().for_each(|(_, v)| *v = swap(v));
+    spec.env = env;
+    let back = Remap::new(dirs.into_iter().zip(lane.homes.iter().cloned()));
+    Ok((View::default(), spec, back))
+}
+
+fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> View {
+    let own = cargo_home();
+    // A machine whose cargo is the distribution's has none until the first job.
+    let _ = std::fs::create_dir_all(&own);
+    let mut view = View::common(&own);
+    if let Some(at) = run.cargo_home.as_ref().filter(|at| **at != own) {
+        view.show_cargo(&own, at);
+    }
+    for (dir, home) in dirs.iter().zip(&lane.homes) {
+        view.show(dir, home);
+    }
+    view
+}
+
+/// The worker's environment without what belongs to the session, and the command's own on top.
+fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
+    let foreign = |k: &OsStr| {
+        let k = k.as_bytes();
+        k.starts_with(b"RCH_") || k.starts_with(b"SSH_")
+    };
+    let mut env: Vec<(OsString, OsString)> = env::vars_os().filter(|(k, _)| !foreign(k)).collect();
+    set(&mut env, "PATH".into(), search_path());
+    set(&mut env, "RUSTUP_HOME".into(), rustup_home().into());
+    if let Some(home) = run.cargo_home.as_ref().filter(|_| confined) {
+        set(&mut env, "CARGO_HOME".into(), home.into());
+    }
+    for (k, v) in &run.env {
+        set(&mut env, k.clone(), v.clone());
+    }
+    env
+}
+
+fn set(env: &mut Vec<(OsString, OsString)>, key: OsString, value: OsString) {
+    env.retain(|(k, _)| *k != key);
+    env.push((key, value));
+}
+
+fn lookup<'a>(env: &'a [(OsString, OsString)], key: &str) -> &'a OsStr {
+    env.iter()
+        .find(|(k, _)| k == key)
+        .map_or(OsStr::new(""), |(_, v)| v)
+}

@@ -1,0 +1,302 @@
+//! The files below one root of a lane: writing, removing, and telling products from sources.
+//!
+//! A job has run in there, so nothing found is trusted: every step goes through descriptors beneath
+//! the root, never through a symbolic link. A file is written under a temporary name and renamed, so
+//! that a hard link cargo made to the old one keeps the old content. It knows nothing of lanes,
+//! stamps or the protocol's order.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rch::sys::fs as sys;
+use rch::sys::fs::Stat;
+use rch::time::{self, Stamp};
+
+/// How every CACHEDIR.TAG begins (Cache Directory Tagging Specification).
+const CACHEDIR: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+
+/// The name a file has until it is whole. Only one is written at a time.
+const PARTIAL: &str = ".rch-partial";
+
+/// One root's directory, held open.
+#[derive(Debug)]
+pub struct Tree(OwnedFd);
+
+/// A file on its way in.
+#[derive(Debug)]
+pub struct Incoming {
+    dir: OwnedFd,
+    name: PathBuf,
+    file: File,
+    left: u64,
+    mode: u32,
+    mtime: Stamp,
+}
+
+impl Tree {
+    pub fn open(path: &Path) -> io::Result<Tree> {
+        Ok(Tree(File::open(path)?.into()))
+    }
+
+    /// Begins a file of `size` bytes, to be finished by `Incoming::finish`.
+    pub fn begin(&self, path: &Path, size: u64, mode: u32, mtime: Stamp) -> io::Result<Incoming> {
+        let (dir, name) = self.parent(path)?;
+        let partial = Path::new(PARTIAL);
+        remove(&dir, partial)?;
+        let file = File::from(sys::create_file(&dir, partial, 0o600)?);
+        Ok(Incoming {
+            dir,
+            name,
+            file,
+            left: size,
+            mode: mode & 0o777,
+            mtime,
+        })
+    }
+
+    /// Makes a directory, or corrects the mode of the one there. We can always write in it ourselves.
+    pub fn put_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let (dir, name) = self.parent(path)?;
+        let fd = enter(&dir, &name)?;
+        File::from(fd).set_permissions(Permissions::from_mode(mode & 0o777 | 0o700))
+    }
+
+    pub fn put_symlink(&self, path: &Path, target: &Path, mtime: Stamp) -> io::Result<()> {
+        let (dir, name) = self.parent(path)?;
+        let partial = Path::new(PARTIAL);
+        remove(&dir, partial)?;
+        sys::symlinkat(target, &dir, partial)?;
+        sys::set_mtime(&dir, partial, mtime)?;
+        replace(&dir, partial, &name)
+    }
+
+    /// Removes a file, or a directory with all in it but products; what is not there is no error.
+    pub fn delete(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = split(path);
+        match sys::open_dir(&self.0, parent) {
+            Ok(dir) => prune(&dir, name).map(|_| ()),
+            Err(e) if sys::is_absent(&e) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Removes everything but products.
+    pub fn wipe(&self) -> io::Result<()> {
+        entries(&self.0)?
+            .iter()
+            .try_for_each(|name| prune(&self.0, name).map(|_| ()))
+    }
+
+    /// Hands every source file and link with its place to `each`, looking into no product directory.
+    pub fn walk(&self, each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>) -> io::Result<()> {
+        walk(&self.0, Path::new(""), &is_skipped, each)
+    }
+
+    /// As `walk`, for one directory, whatever it is: its own files, or with `deep` all below it.
+    /// A directory that does not exist is empty.
+    pub fn walk_dir(
+        &self,
+        path: &Path,
+        deep: bool,
+        each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let dir = if path == Path::new("") {
+            self.0.try_clone()
+        } else {
+            sys::open_dir(&self.0, path)
+        };
+        match dir {
+            Ok(dir) => walk(&dir, path, &|_, _| !deep, each),
+            Err(e) if sys::is_absent(&e) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub fn open_file(&self, path: &Path) -> io::Result<OwnedFd> {
+        sys::open_file(&self.0, path)
+    }
+
+    pub fn lstat(&self, path: &Path) -> io::Result<Stat> {
+        let (parent, name) = split(path);
+        sys::lstatat(sys::open_dir(&self.0, parent)?, name)
+    }
+
+    pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        let (parent, name) = split(path);
+        let dir = sys::open_dir(&self.0, parent)?;
+        fs::read_link(by_fd(&dir).join(name))
+    }
+
+    /// The directory that holds `path`, made where missing; a file or link in its way is replaced.
+    fn parent(&self, path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+        let (parent, name) = split(path);
+        let dir = match sys::open_dir(&self.0, parent) {
+            Ok(dir) => dir,
+            Err(e) if sys::is_absent(&e) => {
+                parent.iter().try_fold(self.0.try_clone()?, |dir, part| {
+                    enter(&dir, Path::new(part))
+                })?
+            }
+            Err(e) => return Err(e),
+        };
+        Ok((dir, name.into()))
+    }
+}
+
+impl Incoming {
+    /// # Errors
+    /// `InvalidInput` if more comes than was announced.
+    pub fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.left = self
+            .left
+            .checked_sub(data.len() as u64)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        self.file.write_all(data)
+    }
+
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub fn finish(self) -> io::Result<()> {
+        self.file
+            .set_permissions(Permissions::from_mode(self.mode))?;
+        self.file.set_modified(time::system(self.mtime))?;
+        replace(&self.dir, Path::new(PARTIAL), &self.name)
+    }
+}
+
+/// One entry that a walk met; `dir` and `name` reach it, `path` is its place beneath the root.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub dir: &'a OwnedFd,
+    pub name: &'a Path,
+    pub path: &'a Path,
+    pub stat: Stat,
+}
+
+type Skip<'a> = &'a dyn Fn(&OwnedFd, &Path) -> bool;
+
+fn walk(
+    dir: &OwnedFd,
+    at: &Path,
+    skip: Skip<'_>,
+    each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    for name in entries(dir)? {
+        // What vanishes while we look was never there.
+        let Ok(stat) = sys::lstatat(dir, &name) else {
+            continue;
+        };
+        let path = at.join(&name);
+        if !stat.is_dir() {
+            if stat.is_file() || stat.is_symlink() {
+                each(Seen {
+                    dir,
+                    name: &name,
+                    path: &path,
+                    stat,
+                })?;
+            }
+        } else if let Ok(below) = sys::open_dir(dir, &name)
+            && !skip(&below, &path)
+        {
+            walk(&below, &path, skip, each)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_skipped(dir: &OwnedFd, path: &Path) -> bool {
+    path.ends_with(".git/objects") || is_product(dir, path)
+}
+
+/// Whether a directory holds products, which outlive a wipe: cargo's target directories and
+/// node_modules.
+fn is_product(dir: &OwnedFd, path: &Path) -> bool {
+    path.ends_with("node_modules") || is_cargo_target(dir)
+}
+
+fn is_cargo_target(dir: &OwnedFd) -> bool {
+    let mut head = [0; CACHEDIR.len()];
+    sys::open_file(dir, Path::new("CACHEDIR.TAG"))
+        .and_then(|f| io::Read::read_exact(&mut File::from(f), &mut head))
+        .is_ok_and(|()| head == *CACHEDIR)
+}
+
+/// Opens the directory `name`, made if missing; anything else of that name gives way to it.
+fn enter(dir: &OwnedFd, name: &Path) -> io::Result<OwnedFd> {
+    match sys::open_dir(dir, name) {
+        Err(e) if sys::is_absent(&e) => {
+            remove(dir, name)?;
+            sys::mkdirat(dir, name, 0o777)?;
+            sys::open_dir(dir, name)
+        }
+        other => other,
+    }
+}
+
+/// Renames `from` over `to`, whatever `to` is.
+fn replace(dir: &OwnedFd, from: &Path, to: &Path) -> io::Result<()> {
+    if sys::lstatat(dir, to).is_ok_and(|s| s.is_dir()) {
+        remove(dir, to)?;
+    }
+    sys::renameat(dir, from, to)
+}
+
+/// Removes an entry and everything below it.
+fn remove(dir: &OwnedFd, name: &Path) -> io::Result<()> {
+    clear(dir, name, &|_, _| false).map(|_| ())
+}
+
+/// Removes an entry and everything below it but products; answers whether it is gone.
+fn prune(dir: &OwnedFd, name: &Path) -> io::Result<bool> {
+    clear(dir, name, &is_product)
+}
+
+fn clear(dir: &OwnedFd, name: &Path, keep: Skip<'_>) -> io::Result<bool> {
+    let stat = match sys::lstatat(dir, name) {
+        Ok(stat) => stat,
+        Err(e) if sys::is_absent(&e) => return Ok(true),
+        Err(e) => return Err(e),
+    };
+    if !stat.is_dir() {
+        return sys::unlinkat(dir, name, false).map(|()| true);
+    }
+    let below = sys::open_dir(dir, name)?;
+    if keep(&below, name) {
+        return Ok(false);
+    }
+    let mut empty = true;
+    for entry in entries(&below)? {
+        empty &= clear(&below, &entry, keep)?;
+    }
+    if empty {
+        sys::unlinkat(dir, name, true)?;
+    }
+    Ok(empty)
+}
+
+/// The names in a directory.
+fn entries(dir: &OwnedFd) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(by_fd(dir))?
+        .map(|e| Ok(e?.file_name().into()))
+        .collect()
+}
+
+/// A path to what a descriptor has open (proc(5)).
+fn by_fd(dir: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()).into()
+}
+
+/// The directory part, `.` if there is none, and the name.
+fn split(path: &Path) -> (&Path, &Path) {
+    let name = Path::new(path.file_name().expect("BUG: a path without a name"));
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => (dir, name),
+        _ => (Path::new("."), name),
+    }
+}
