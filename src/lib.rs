@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod paths;
+pub mod shell;
 pub mod sys;
 pub mod time;
 pub mod wire;
