@@ -175,7 +175,12 @@ pub fn daemonize(cmd: &mut Command) -> &mut Command {
         cmd.pre_exec(|| {
             libc::setsid();
             super::signal::restore_defaults();
-            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            libc::syscall(
+                libc::SYS_close_range,
+                3,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
             Ok(())
         })
     }
