@@ -331,3 +331,6 @@ fn get_entry(r: &mut Reader<'_>) -> Parsed<Entry> {
         racy: r.flag()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,10 +14,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
+use crate::config;
 use crate::error::{Error, Result};
-use crate::exclude::{Rules, Verdict};
+use crate::exclude::{Rules, Verdict, secret};
 use crate::manifest::{Entry, Kind, Manifest};
-use crate::roots::{Project, Root};
+use crate::roots::{Project, Root, links};
 use crate::sys::fs::Stat;
 use crate::time::{self, Stamp};
 use crate::wire::worker::Name;
@@ -47,6 +48,32 @@ pub fn scan(project: &Project, rules: &Rules, threads: usize) -> Result<Manifest
         found.append(&mut part?);
     }
     Ok(Manifest::new(found, walk.started))
+}
+
+/// How often links may lead to further roots in which there are further links.
+const MAX_ROUNDS: usize = 8;
+
+/// As `scan`, with the roots that links lead to added to `project`. `home` is the user's home
+/// directory.
+///
+/// # Errors
+/// As `scan`, and from the rules.
+pub fn tree(
+    project: &mut Project,
+    config: &config::Transfer,
+    home: &Path,
+    threads: usize,
+) -> Result<(Manifest, Rules)> {
+    for _ in 0..MAX_ROUNDS {
+        let rules = Rules::new(project, config)?;
+        let manifest = scan(project, &rules, threads)?;
+        if !links::widen(project, &manifest, home)? {
+            return Ok((manifest, rules));
+        }
+    }
+    Err(Error::new(
+        "links lead from one directory to the next without an end",
+    ))
 }
 
 /// A directory that waits for its turn.
@@ -296,15 +323,14 @@ fn is_gone(err: &io::Error) -> bool {
 fn named(project: &Project, seen: Stamp) -> Result<Found> {
     let mut found = Found::new();
     for (number, root) in project.roots.iter().enumerate() {
-        for file in root.only.iter().flatten() {
-            let above = file
-                .ancestors()
-                .skip(1)
-                .filter(|a| !a.as_os_str().is_empty());
-            for path in above.chain([file.as_path()]) {
-                found.extend(
-                    stat_named(root, path, seen)?.map(|e| (name_of(number, path.into()), e)),
-                );
+        let is_open = |file: &&PathBuf| {
+            let full = root.path.join(file);
+            !secret::is_secret(&full, &full)
+        };
+        for file in root.only.iter().flatten().filter(is_open) {
+            for path in file.ancestors().filter(|a| !a.as_os_str().is_empty()) {
+                let entry = stat_named(root, path, seen)?;
+                found.extend(entry.map(|e| (name_of(number, path.into()), e)));
             }
         }
     }

@@ -87,6 +87,16 @@ pub fn start(means: Option<Means>, view: &View, spec: &Spec, lock: &File) -> Don
 }
 
 impl Job {
+    /// Closes our end of a stream that nobody reads, so that the job notices as it would at home.
+    pub fn hangup(&mut self, stream: u8) -> std::io::Result<()> {
+        let nothing: OwnedFd = File::open("/dev/null")?.into();
+        match &mut self.err {
+            Some(err) if stream == 2 => *err = nothing,
+            _ => self.out = nothing,
+        }
+        Ok(())
+    }
+
     /// Signals the job's process group, if it still runs.
     pub fn signal(&self, signal: u8) {
         if let Some(line) = &self.lifeline {

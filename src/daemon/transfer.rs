@@ -522,7 +522,7 @@ impl Daemon {
         );
         let memory = self.home.get(&place).cloned().unwrap_or_default();
         let choice = Choice {
-            accepted: survey.accepted,
+            accepted: survey.accepted.clone(),
             collect: survey.collect.clone(),
             project: survey.project.clone(),
             manifest: attempt.manifest.clone(),

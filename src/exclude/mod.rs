@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::roots::Project;
+use crate::wire::worker::Name;
 
 /// Temporary files of our own landings begin with this. One that a crash left is not a source.
 pub const TEMP_PREFIX: &str = ".rch-tmp-";
@@ -131,6 +132,24 @@ impl Rules {
     /// Whether the entry stays here, with all it holds.
     pub fn skips(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {
         self.judge(root, path, is_dir, full) == Verdict::Skip
+    }
+
+    /// Whether a walk of `project` would find the file `name`.
+    pub fn covers(&self, project: &Project, name: &Name) -> bool {
+        let root = usize::from(name.root);
+        name.path
+            .ancestors()
+            .filter(|a| !a.as_os_str().is_empty())
+            .all(|path| {
+                let (full, is_dir) = (project.roots[root].path.join(path), path != name.path);
+                match self.judge(root, path, is_dir, &full) {
+                    Verdict::Take => {
+                        !is_dir || !self.is_target_dir(&full, |n| full.join(n).exists())
+                    }
+                    Verdict::Forced => true,
+                    Verdict::OnlyIncluded | Verdict::Skip => false,
+                }
+            })
     }
 
     fn excluded(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::bytes::Malformed;
 use crate::error::{Error, Result};
-use crate::exclude::secret;
+use crate::exclude::{Rules, secret};
 use crate::manifest::{Entry, Manifest};
 use crate::paths;
 use crate::products;
@@ -36,6 +36,17 @@ pub struct Landed {
     pub written: Vec<(Name, Entry)>,
     /// Files that stay as they are here, each with the reason.
     pub kept: Vec<(Name, String)>,
+}
+
+impl Landed {
+    /// `manifest`, which the lane held when the job began, with what the job wrote over it: the lane
+    /// holds that too. Without it make's objects would be sent back to the lane as changed sources,
+    /// and all that depends on them be made anew. Of no use after cargo, whose sources are restored.
+    pub fn settle(&self, manifest: &Manifest, rules: &Rules, project: &Project) -> Manifest {
+        let synced = |(name, _): &&(Name, Entry)| rules.covers(project, name);
+        let written: Vec<_> = self.written.iter().filter(synced).cloned().collect();
+        manifest.updated(&written, &[])
+    }
 }
 
 /// The file whose content is arriving.

@@ -230,7 +230,12 @@ impl Temp {
             .and_then(|()| beneath::renameat(&self.dir, &self.temp, &self.name));
         named.map_err(|e| self.failed(&e))?;
         self.placed = true;
-        entry(&self.dir, &self.name).map_err(|e| self.failed(&e))
+        let entry = entry(&self.dir, &self.name).map_err(|e| self.failed(&e))?;
+        // Its time was set by us, so any later write shows in it, however soon it comes.
+        Ok(Entry {
+            racy: false,
+            ..entry
+        })
     }
 
     fn failed(&self, err: &io::Error) -> Error {

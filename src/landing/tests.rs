@@ -108,14 +108,20 @@ fn files_land_with_mode_and_time() {
         produced("empty", 0, true),
     ]);
     let text = vec![7; 600_000];
-    let worker_now = time::now() + offset;
+    // The worker's clock went on while it built; ours must not be overtaken.
+    let worker_now = time::now() + offset + 60_000_000_000;
     let mut run = vec![];
     wire::pack(
         &mut run,
         &sent("target/debug/app", 0o6755, worker_now, &text),
         1,
     );
-    run.extend(sent("empty", 0o600, worker_now - 1_000_000_000_000, b""));
+    run.extend(sent(
+        "empty",
+        0o600,
+        worker_now - 1_000_000_000_000_000,
+        b"",
+    ));
     landing.take(&run).unwrap();
     let landed = landing.finish().unwrap();
     assert_eq!((landed.written.len(), landed.kept.len()), (2, 0));
@@ -417,4 +423,23 @@ fn random_bytes_are_no_panic() {
         "{:?}",
         listing(&scratch)
     );
+}
+
+/// make's objects came home; the next job must not send them to the lane that made them.
+#[test]
+fn what_a_lane_made_is_not_sent_back() {
+    let scratch = Scratch::new();
+    scratch.file("main.c", "int main;");
+    let project = scratch.project();
+    let rules = Rules::new(&project, &Config::default().transfer).unwrap();
+    let base = base(&scratch);
+    let mut landing = Landing::new(&project, base.clone(), 0, true);
+    landing.expect(&["main.o", "x.rlib"].map(|p| produced(p, 3, true)));
+    landing.take(&sent("main.o", 0o644, 0, b"obj")).unwrap();
+    landing.take(&sent("x.rlib", 0o644, 0, b"lib")).unwrap();
+    let held = landing.finish().unwrap().settle(&base, &rules, &project);
+    let changes = held.changes(&scan::scan(&project, &rules, 1).unwrap());
+    assert!(!changes.puts.contains(&name("main.o")), "{changes:?}");
+    assert_eq!(changes.deletes, []);
+    assert!(held.get(&name("x.rlib")).is_none(), "never synced");
 }

@@ -9,6 +9,7 @@
 //! Paths keep the spelling that the shell's cwd has: cargo and rustc print that one, not what the
 //! symbolic links on the way resolve to.
 
+pub mod links;
 pub mod manifests;
 pub mod settings;
 pub mod words;
@@ -86,6 +87,17 @@ impl Project {
     /// Whether `path` is a root or lies beneath one.
     pub fn holds(&self, path: &Path) -> bool {
         self.roots.iter().any(|r| path.starts_with(&r.path))
+    }
+
+    /// Whether what stands at `path` is synced, as far as roots go.
+    fn syncs(&self, path: &Path) -> bool {
+        self.roots
+            .iter()
+            .any(|root| match (path.strip_prefix(&root.path), &root.only) {
+                (Ok(_), None) => true,
+                (Ok(rest), Some(only)) => only.iter().any(|file| file == rest),
+                (Err(_), _) => false,
+            })
     }
 
     /// Where a file stands here.

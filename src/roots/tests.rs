@@ -277,3 +277,29 @@ fn broken_manifests_are_cargos_business() {
     home.0.file("app/.cargo/config.toml", "neither = [");
     assert_eq!(home.roots(&home.find("app", "cargo build")), ["app"]);
 }
+
+#[test]
+fn links_out_of_the_project_are_followed() {
+    let home = Home::new();
+    home.0.dir("app/.git");
+    home.0.file("shared/x/deep.rs", "");
+    home.0.file("notes/todo.txt", "");
+    home.0.file(".secret/token", "");
+    home.0.link("app/in", "src");
+    home.0.link("app/src/x", "../../shared/x");
+    home.0.link("app/todo", home.0.0.join("notes/todo.txt"));
+    home.0.link("app/again", "todo");
+    home.0.link("app/system", "/usr/bin");
+    home.0.link("app/nothing", "../nothing");
+    home.0.link("app/hidden", "../.secret");
+    home.0.link("app/home", "..");
+    home.0.link("shared/x/back", "../../app/src");
+    let mut project = home.find("app", "make");
+    let config = Config::default().transfer;
+    let (manifest, _) = crate::scan::tree(&mut project, &config, &home.0.0, 2).unwrap();
+    assert_eq!(home.roots(&project), ["app", "notes=todo.txt", "shared/x"]);
+    let files = ["app/src/x", "notes/todo.txt", "shared/x/deep.rs"];
+    for file in files.map(|f| project.locate(&home.0.0.join(f)).unwrap()) {
+        assert!(manifest.get(&file).is_some(), "{file:?}");
+    }
+}
