@@ -72,7 +72,7 @@ impl Home {
     }
 
     pub fn rch(&self, args: &[&str]) -> Command {
-        let mut cmd = self.command(env!("CARGO_BIN_EXE_rch"));
+        let mut cmd = self.command(super::bin("rch").to_str().unwrap());
         cmd.args(args);
         cmd
     }

@@ -39,6 +39,16 @@ impl Drop for Dir {
     }
 }
 
+/// One of our programs: from the folder that `RCH_TEST_BIN` names (the static release, for the
+/// benchmark), else as cargo has just built it.
+pub fn bin(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_rch"));
+    match std::env::var_os("RCH_TEST_BIN") {
+        Some(dir) => Path::new(&dir).join(name),
+        None => built.with_file_name(name),
+    }
+}
+
 /// Writes a file and the folders above it.
 pub fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

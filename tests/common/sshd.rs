@@ -170,11 +170,7 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
     }
     write(&home.join(".bashrc"), &odd.bashrc);
     if !odd.bare {
-        std::fs::copy(
-            env!("CARGO_BIN_EXE_rch-wkr"),
-            home.join(".local/bin/rch-wkr"),
-        )
-        .unwrap();
+        std::fs::copy(super::bin("rch-wkr"), home.join(".local/bin/rch-wkr")).unwrap();
     }
     run(Command::new("chown")
         .args(["-R", &format!("{uid}:{uid}")])

@@ -163,7 +163,11 @@ impl Session {
     pub fn send(&mut self, message: &ToWorker) {
         let mut out = Vec::new();
         message.encode(&mut out);
-        self.to.as_mut().unwrap().write_all(&out).unwrap();
+        // A session that has refused us may close first; what it said is still to be read.
+        match self.to.as_mut().unwrap().write_all(&out) {
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
+            other => other.unwrap(),
+        }
     }
 
     /// The next message, or `None` at the end.

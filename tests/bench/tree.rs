@@ -1,0 +1,71 @@
+//! A hundred thousand files of which none has changed: what finding that out costs, against rsync's
+//! no-op over a shared ssh master.
+
+use std::process::{Command, Stdio};
+
+use super::common::home::{Home, shared_key};
+use super::common::sshd::Sshd;
+use super::common::write;
+use super::{median, ms, row, timed};
+
+const FILES: usize = 100_000;
+const ROUNDS: usize = 7;
+
+pub fn run() {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::with("tree", &[&worker], 4);
+    for dir in 0..FILES / 100 {
+        let dir = home
+            .project
+            .join(format!("d{:02}/e{:02}", dir / 50, dir % 50));
+        std::fs::create_dir_all(&dir).unwrap();
+        for file in 0..100 {
+            std::fs::write(dir.join(format!("f{file:02}.c")), b"int x;\n").unwrap();
+        }
+    }
+    write(&home.project.join("Makefile"), "all:\n\t@true\n");
+    let control = home.path().join("ctl");
+    let ssh = format!(
+        "ssh -q -p {} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={}",
+        worker.port,
+        shared_key().display(),
+        control.display()
+    );
+    let rsync = || {
+        let from = format!("{}/", home.project.display());
+        let mut cmd = Command::new("rsync");
+        cmd.args([
+            "-a",
+            "--delete",
+            "-e",
+            &ssh,
+            &from,
+            "builder@127.0.0.1:byhand/",
+        ]);
+        assert!(cmd.status().unwrap().success());
+    };
+    let ours = || {
+        let out = home.exec(&["make"]);
+        assert!(out.status.success(), "{}", home.story(&["make"], &out));
+    };
+    rsync();
+    ours();
+    ours();
+    let (mut a, mut b) = (vec![], vec![]);
+    for _ in 0..ROUNDS {
+        a.push(ms(timed(ours)));
+        b.push(ms(timed(rsync)));
+    }
+    let (a, b) = (median(a), median(b));
+    row(
+        "100 k files unchanged, whole job / rsync no-op",
+        a / b,
+        0.3,
+        &format!("{a:.0} ms / {b:.0} ms, median of {ROUNDS}"),
+    );
+    let close = format!("{ssh} -O exit builder@127.0.0.1");
+    let _ = Command::new("sh")
+        .args(["-c", &close])
+        .stderr(Stdio::null())
+        .status();
+}
