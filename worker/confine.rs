@@ -66,11 +66,13 @@ impl View {
         }
     }
 
-    /// A CARGO_HOME: its registry and git caches are written to, its programs are not.
+    /// A CARGO_HOME: its registry and git caches are written to; what later runs by itself is not.
     pub fn show_cargo(&mut self, from: &Path, at: &Path) {
         self.show(from, at);
-        if let Ok(bin) = from.join("bin").canonicalize() {
-            self.fixed.push((bin, at.join("bin")));
+        for name in ["bin", "env", "config.toml", "config"] {
+            if let Ok(real) = from.join(name).canonicalize() {
+                self.fixed.push((real, at.join(name)));
+            }
         }
     }
 }
@@ -186,14 +188,26 @@ fn fill_root(new_pids: bool) -> io::Result<()> {
         let name = entry?.file_name();
         let at = Path::new("/").join(&name);
         if name == "proc" {
-            fs::create_dir(&at)?;
-            if new_pids {
-                namespace::mount_proc(&at)?;
-            } else {
-                namespace::bind(&Path::new(OLD).join(name), &at)?;
-            }
+            show_proc(new_pids, &at)?;
         } else if mirror(&Path::new(OLD).join(name), &at)? {
             namespace::set_read_only(&at, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// A process may write about itself; the kernel's settings, which root could write, are protected.
+fn show_proc(new_pids: bool, at: &Path) -> io::Result<()> {
+    fs::create_dir(at)?;
+    if new_pids {
+        namespace::mount_proc(at)?;
+    } else {
+        namespace::bind(&old(at), at)?;
+    }
+    for setting in ["sys", "sysrq-trigger", "irq", "bus"].map(|s| at.join(s)) {
+        if setting.exists() {
+            namespace::bind(&setting, &setting)?;
+            namespace::set_read_only(&setting, true)?;
         }
     }
     Ok(())

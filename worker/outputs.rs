@@ -213,8 +213,10 @@ impl Pack<'_> {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        self.out.pack(&self.frames);
-        self.frames.clear();
+        if !self.frames.is_empty() {
+            self.out.pack(&self.frames);
+            self.frames.clear();
+        }
         self.out.flush_below(HIGH_WATER)
     }
 }

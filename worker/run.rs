@@ -239,12 +239,12 @@ fn follow(job: Pid, line: &OwnedFd, signals: &Signals) -> Option<(Exit, Usage)> 
 /// Kills children until there are none; orphans of the killed become children in turn.
 fn kill_all(signals: &Signals) {
     loop {
-        let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-        for pid in children.split_whitespace().filter_map(|p| p.parse().ok()) {
-            let _ = process::kill(Pid(pid), signal::SIGKILL);
-        }
+        let children = children();
         if children.is_empty() {
             return;
+        }
+        for pid in children {
+            let _ = process::kill(pid, signal::SIGKILL);
         }
         let wait = Watch {
             fd: signals.as_fd(),
@@ -255,6 +255,30 @@ fn kill_all(signals: &Signals) {
         while signals.next().is_some() {}
         while let Ok(Some(_)) = process::wait_any() {}
     }
+}
+
+/// Every process whose parent we are, by the fourth field of its stat file (proc(5)).
+fn children() -> Vec<Pid> {
+    let own = process::getpid();
+    let parent = |stat: &str| -> Option<i32> {
+        // The second field is the program's name in parentheses, which may hold anything.
+        stat.rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
+    };
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| {
+            let pid = e.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(e.path().join("stat")).ok()?;
+            (parent(&stat) == Some(own.0)).then_some(Pid(pid))
+        })
+        .collect()
 }
 
 /// Where `name` is found on `path`, as execvp(3) searches.

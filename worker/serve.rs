@@ -6,25 +6,19 @@
 //! sending files is done in place, because nothing else can happen in a session meanwhile.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
 
-use rch::bytes::Malformed;
 use rch::sys::fd::{self, Watch};
-use rch::sys::signal;
-use rch::time::{self, Stamp};
-use rch::wire::worker::{Base, Collect, Fault, FromWorker, Put, Run, ToWorker};
-use rch::wire::{self, PREAMBLE, PROTOCOL, VERSION};
+use rch::time;
+use rch::wire::worker::{Base, Fault, FromWorker, Put, Run, ToWorker};
+use rch::wire::{PREAMBLE, PROTOCOL, VERSION};
 
 use crate::confine::Means;
 use crate::fault::{Done, Sentence, Wrong};
-use crate::flow::{self, HIGH_WATER, Input, Output, READ};
+use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
-use crate::remap::Remap;
+use crate::running::Running;
 use crate::tree::Incoming;
-use crate::{outputs, probe, run};
-
-/// Between the request to terminate and the kill.
-const GRACE: Duration = Duration::from_millis(800);
+use crate::{outputs, probe, run, sweep};
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -40,20 +34,6 @@ enum Phase {
     Running(Box<Running>),
     /// Something failed and was said; all but `Close` is ignored.
     Broken,
-}
-
-#[derive(Debug)]
-struct Running {
-    job: run::Job,
-    collect: Collect,
-    /// What changes after this, the job changed.
-    mark: Stamp,
-    /// Which streams are still open: stdout, stderr, report.
-    open: [bool; 3],
-    report: Vec<u8>,
-    /// What the warden said last, held back until the output has been sent.
-    verdict: Option<FromWorker>,
-    remap: [Remap; 2],
 }
 
 struct Session {
@@ -162,12 +142,7 @@ impl Session {
                 self.out.put(&FromWorker::Pong { now: time::now() });
                 Ok(())
             }
-            (_, ToWorker::Close) => {
-                self.end();
-                self.phase = Phase::Idle;
-                self.out.put(&FromWorker::Closed);
-                Ok(())
-            }
+            (_, ToWorker::Close) => self.close(),
             (Phase::Running(r), ToWorker::Signal(n)) => {
                 r.job.signal(n);
                 Ok(())
@@ -183,6 +158,16 @@ impl Session {
             }
             (_, message) => self.work(message).or_else(|wrong| self.give_up(wrong)),
         }
+    }
+
+    fn close(&mut self) -> Done<()> {
+        self.end();
+        self.phase = Phase::Idle;
+        self.out.put(&FromWorker::Closed);
+        // The daemon need not wait for what we do on our own account.
+        self.out.flush().wrong(|| "cannot write to the session")?;
+        sweep::sweep();
+        Ok(())
     }
 
     fn give_up(&mut self, wrong: Wrong) -> Done<()> {
@@ -382,104 +367,6 @@ impl Session {
         self.incoming = None;
         self.lane = None;
     }
-}
-
-impl Running {
-    fn read(&mut self, stream: usize, out: &mut Output) -> Done<()> {
-        let fd = match stream {
-            0 => &self.job.out,
-            1 => self.job.err.as_ref().expect("BUG: a merged stream is read"),
-            _ => &self.job.report,
-        };
-        let mut chunk = vec![0; READ];
-        let n = match fd::read(fd, &mut chunk) {
-            Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
-            Err(_) => 0,
-        };
-        chunk.truncate(n);
-        self.open[stream] = n > 0;
-        if stream == 2 {
-            return self.report(&chunk, out);
-        }
-        let text = if n > 0 {
-            self.remap[stream].push(&chunk)
-        } else {
-            self.remap[stream].rest()
-        };
-        match (text.is_empty(), stream) {
-            (true, _) => {}
-            (false, 0) => out.put(&FromWorker::Stdout(text)),
-            (false, _) => out.put(&FromWorker::Stderr(text)),
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, bytes: &[u8], out: &mut Output) -> Done<()> {
-        self.report.extend_from_slice(bytes);
-        let verdict = &mut self.verdict;
-        let used = wire::each_frame(&self.report, |frame| -> Result<(), Malformed> {
-            match FromWorker::decode(frame)? {
-                FromWorker::Started => out.put(&FromWorker::Started),
-                other => *verdict = Some(other),
-            }
-            Ok(())
-        })?;
-        self.report.drain(..used);
-        Ok(())
-    }
-
-    /// Asks the job to end, and sees to it that it does.
-    fn terminate(&mut self) {
-        self.job.signal(signal::SIGTERM as u8);
-        let until = Instant::now() + GRACE;
-        while self.open[2] && self.verdict.is_none() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            self.skim(left);
-        }
-        self.job.end();
-    }
-
-    /// Reads and drops what comes, so that a job that says goodbye is not stuck on a full pipe.
-    fn skim(&mut self, most: Duration) {
-        let fds = [
-            Some(&self.job.out),
-            self.job.err.as_ref(),
-            Some(&self.job.report),
-        ];
-        let watched: Vec<_> = (0..3)
-            .filter_map(|i| fds[i].filter(|_| self.open[i]).map(|fd| (i, fd)))
-            .collect();
-        let watches: Vec<_> = watched
-            .iter()
-            .map(|(_, fd)| Watch {
-                fd: fd.as_fd(),
-                read: true,
-                write: false,
-            })
-            .collect();
-        let ready = fd::poll(&watches, Some(most)).unwrap_or_default();
-        for ((stream, fd), ready) in watched.into_iter().zip(ready) {
-            if ready.readable {
-                let mut chunk = [0; 4096];
-                let n = fd::read(fd, &mut chunk).unwrap_or(0);
-                // The report's end means as much as its words.
-                self.open[stream] = n > 0 && (stream != 2 || !is_exit(&chunk[..n]));
-            }
-        }
-    }
-}
-
-fn is_exit(report: &[u8]) -> bool {
-    let mut exited = false;
-    let _ = wire::each_frame(report, |f| -> Result<(), Malformed> {
-        exited |= matches!(FromWorker::decode(f)?, FromWorker::Exited { .. });
-        Ok(())
-    });
-    exited
 }
 
 fn source(path: &std::path::Path, err: &std::io::Error) -> Wrong {

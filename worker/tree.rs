@@ -161,11 +161,19 @@ impl Incoming {
         self.left
     }
 
+    /// Gives the file its mode, time and name.
     pub fn finish(self) -> io::Result<()> {
         self.file
             .set_permissions(Permissions::from_mode(self.mode))?;
         self.file.set_modified(time::system(self.mtime))?;
         replace(&self.dir, Path::new(PARTIAL), &self.name)
+    }
+}
+
+impl Drop for Incoming {
+    /// A file that was not finished leaves nothing; a finished one has another name by now.
+    fn drop(&mut self) {
+        let _ = sys::unlinkat(&self.dir, Path::new(PARTIAL), false);
     }
 }
 

@@ -87,6 +87,8 @@ fn a_job_cannot_write_elsewhere() {
     }
     text.push_str("\t@mount -o remount,rw / 2>/dev/null && echo remounted || true\n");
     text.push_str("\t@touch /tmp/rch-fence-$$PPID && rm /tmp/rch-fence-$$PPID && echo scratch\n");
+    // Root could write these by being root alone; the value is what stands there.
+    text.push_str("\t@f=/proc/sys/kernel/core_pattern; cat $$f > v; cat v 2>/dev/null >$$f && echo set || true\n");
     s.put("Makefile", text);
     s.commit(1);
     assert_eq!(s.run(job(&["make"])).ok().out(), "wrote .\nscratch\n");
@@ -161,4 +163,41 @@ fn an_unprivileged_user_has_it_all() {
     }
     assert!(!fs::exists("/usr/local/rch-test").unwrap());
     assert!(!fs::exists("/tmp/rch-test-home").unwrap());
+}
+
+/// A full disk is told apart: the job goes elsewhere, the session lives. Only root can make one.
+#[test]
+fn a_full_disk_is_called_so() {
+    if getuid() != 0 {
+        return;
+    }
+    let place = Place::new("full");
+    let mut cmd = place.command();
+    let program = cmd.get_program().to_os_string();
+    let mut small = Command::new("unshare");
+    small
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o size=512k t \"$0\" && exec \"$1\" serve",
+        ])
+        .args([place.0.as_os_str(), &program])
+        .envs(
+            cmd.arg("serve")
+                .get_envs()
+                .filter_map(|(k, v)| Some((k, v?))),
+        );
+    let mut s = Session::start(&mut small);
+    s.open(HOME, None);
+    s.put("big", vec![1; 2 << 20]);
+    let FromWorker::Failed { fault, text } = s.next() else {
+        panic!()
+    };
+    assert_eq!(fault, Fault::DiskFull, "{text}");
+    s.close();
+    s.open(HOME, None);
+    s.send(&ToWorker::Resync { wipe: true });
+    s.put("small", "1");
+    s.commit(1);
 }

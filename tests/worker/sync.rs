@@ -9,7 +9,7 @@ use std::path::Path;
 use rch::ids::ManifestId;
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, ToWorker};
 
-use crate::kit::{HOME, Place, job, name};
+use crate::kit::{HOME, Place, job, name, until};
 
 fn holds(id: u8) -> Option<(u16, ManifestId)> {
     Some((0, ManifestId([id; 16])))
@@ -194,7 +194,8 @@ fn hostile_names_are_refused() {
         let place = Place::new("hostile");
         let mut s = place.session();
         let (_, _, root) = s.open(HOME, None);
-        s.put(path, "x");
+        // Without content: the session may be over before another write.
+        s.put(path, "");
         let FromWorker::Failed { fault, .. } = s.next() else {
             panic!("'{path}' was accepted")
         };
@@ -214,4 +215,31 @@ fn a_lane_has_one_holder() {
     a.close();
     let mut c = place.session();
     assert_eq!(c.open(HOME, None).0, 0);
+}
+
+/// A lane nobody has used for days goes; one in use stays, however old its state looks.
+#[test]
+fn old_lanes_are_collected_but_never_used_ones() {
+    let place = Place::new("sweep");
+    let (mut a, mut b, mut c) = (place.session(), place.session(), place.session());
+    let lanes = [
+        a.open(HOME, None).2,
+        b.open(HOME, None).2,
+        c.open(HOME, None).2,
+    ];
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(73 * 3600);
+    for root in &lanes[..2] {
+        let state = root.parent().unwrap().join("state");
+        let file = fs::File::options().append(true).open(state).unwrap();
+        file.set_modified(past).unwrap();
+    }
+    // The first is given back, the second is not; the third's return is the occasion.
+    a.hang_up();
+    c.close();
+    until("the old lane is gone", || !lanes[0].exists());
+    c.send(&ToWorker::Ping);
+    c.next();
+    assert!(lanes[1].exists() && lanes[2].exists());
+    b.put("still", "here");
+    b.commit(1);
 }
