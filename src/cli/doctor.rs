@@ -121,6 +121,8 @@ fn examine(look: &Look) -> Vec<Finding> {
     let mut found = files();
     found.extend(switches(&config, &|name| std::env::var(name).ok()));
     found.extend(programs());
+    found.extend(disk());
+    found.extend(sandbox(&documents()));
     match crate::config::workers() {
         Ok(fleet) => {
             found.extend(fleet_shape(&fleet));
@@ -218,7 +220,7 @@ fn programs() -> Vec<Finding> {
         )),
     }
     match first_line("rsync", &["--version"]) {
-        Some(version) => found.push(ok("rsync", version)),
+        Some(version) => found.push(rsync(&version)),
         None => found.push(note(
             "rsync",
             "there is no rsync here: first copies are slower",
@@ -226,6 +228,86 @@ fn programs() -> Vec<Finding> {
         )),
     }
     found
+}
+
+/// `rsync  version 3.2.7  protocol version 31`.
+fn rsync(line: &str) -> Finding {
+    let mut words = line.split_whitespace().skip_while(|w| *w != "version");
+    let version = words.nth(1).unwrap_or_default();
+    if workers::old_rsync(version) {
+        let hint = "install rsync 3.4.0 or newer here";
+        return note(
+            "rsync",
+            format!("rsync {version} here has known holes"),
+            hint,
+        );
+    }
+    ok(
+        "rsync",
+        line.split_whitespace().collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// Least free space for manifests, recorded output and what comes back.
+const LEAST_FREE: u64 = 1 << 30;
+
+fn disk() -> Vec<Finding> {
+    let cache = crate::paths::cache_dir();
+    let there = cache.ancestors().find(|dir| dir.is_dir());
+    let Some(free) = there.and_then(|dir| crate::sys::fs::free_bytes(dir).ok()) else {
+        return vec![];
+    };
+    if free >= LEAST_FREE {
+        return vec![];
+    }
+    let text = format!(
+        "{} free for '{}'",
+        super::grid::bytes(free),
+        cache.display()
+    );
+    vec![note("disk", text, "free some space on that filesystem")]
+}
+
+/// Settings files of Claude Code that count here, as far as they can be read.
+fn documents() -> Vec<(String, Json)> {
+    let home = crate::paths::home();
+    let user = std::env::var_os("CLAUDE_CONFIG_DIR").map_or(home.join(".claude"), Into::into);
+    let files = [
+        user.join("settings.json"),
+        ".claude/settings.json".into(),
+        ".claude/settings.local.json".into(),
+    ];
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).ok()?;
+        Some((
+            path.display().to_string(),
+            serde_json::from_str(&text).ok()?,
+        ))
+    };
+    files.iter().filter_map(read).collect()
+}
+
+/// An agent's sandbox lets no command reach the daemon's socket unless told to.
+pub fn sandbox(documents: &[(String, Json)]) -> Vec<Finding> {
+    let on = documents
+        .iter()
+        .find(|(_, d)| d["sandbox"]["enabled"] == true);
+    let open = documents.iter().any(|(_, d)| {
+        let excluded = d["sandbox"]["excludedCommands"].as_array();
+        let ours = |c: &Json| c.as_str().is_some_and(|c| c.contains("rch exec"));
+        d["sandbox"]["network"]["allowAllUnixSockets"] == true
+            || excluded.is_some_and(|list| list.iter().any(ours))
+    });
+    match on {
+        Some((path, _)) if !open => {
+            let text =
+                format!("the sandbox that '{path}' switches on keeps rchd's socket out of reach");
+            let hint =
+                "set sandbox.network.allowAllUnixSockets there, or exclude 'rch exec *' from it";
+            vec![wrong("sandbox", text, hint)]
+        }
+        _ => vec![],
+    }
 }
 
 /// What a program says first about itself.
@@ -362,6 +444,34 @@ mod tests {
         let none = switches(&Config::default(), &|_| None);
         assert_eq!(none.len(), 1);
         assert_eq!(none[0].verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_sandbox_without_a_way_out_is_wrong() {
+        let with = |text: &str| {
+            let document = serde_json::from_str(text).unwrap();
+            sandbox(&[("s.json".into(), document)]).len()
+        };
+        assert_eq!(with(r#"{"sandbox":{"enabled":true}}"#), 1);
+        assert_eq!(with(r#"{"sandbox":{"enabled":false}}"#), 0);
+        assert_eq!(with("[]"), 0);
+        let open = r#"{"sandbox":{"enabled":true,"network":{"allowAllUnixSockets":true}}}"#;
+        assert_eq!(with(open), 0);
+        let excluded = r#"{"sandbox":{"enabled":true,"excludedCommands":["/x/rch exec *"]}}"#;
+        assert_eq!(with(excluded), 0);
+    }
+
+    #[test]
+    fn an_old_rsync_is_noted_and_a_new_one_is_not() {
+        let old = rsync("rsync  version 3.2.7  protocol version 31");
+        assert_eq!(
+            (old.verdict, old.text.as_str()),
+            (Verdict::Note, "rsync 3.2.7 here has known holes")
+        );
+        assert_eq!(
+            rsync("rsync  version 3.5.0  protocol version 32").verdict,
+            Verdict::Ok
+        );
     }
 
     #[test]
