@@ -323,14 +323,14 @@ impl Session {
             return Err(Wrong::protocol("the lane was not committed"));
         }
         let means = self.means.as_ref().ok().copied();
-        let (view, spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
-        let mark = lane.start()?;
+        let (view, mut spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
+        spec.mark = lane.start()?;
         let job = run::start(means, &view, &spec, &lane.lock)?;
         self.phase = Phase::Running(Box::new(Running {
             open: [true, job.err.is_some(), true],
             job,
             collect: run.collect,
-            mark,
+            mark: spec.mark,
             report: Vec::new(),
             verdict: None,
             remap: [remap.clone(), remap],

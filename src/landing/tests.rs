@@ -443,3 +443,39 @@ fn what_a_lane_made_is_not_sent_back() {
     assert_eq!(changes.deletes, []);
     assert!(held.get(&name("x.rlib")).is_none(), "never synced");
 }
+
+/// Memory does not depend on a file's size: for people, alone, with
+/// `cargo test landing -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn a_gigabyte_passes() {
+    use crate::feed::{Feed, Step};
+    use crate::wire::worker::ToWorker;
+    let (here, there) = (Scratch::new(), Scratch::new());
+    let big = std::fs::File::create(here.0.join("big")).unwrap();
+    big.set_len(1 << 30).unwrap();
+    let now = base(&here);
+    let changes = Manifest::default().changes(&now);
+    let mut feed = Feed::new(&here.project(), now, changes, 0, 1);
+    let mut landing = Landing::new(&there.project(), Arc::default(), 0, true);
+    landing.expect(&[produced("big", 1 << 30, true)]);
+    let mut step = Step::More;
+    while step == Step::More {
+        let (mut sent, mut run) = (vec![], vec![]);
+        step = feed.next(&mut sent).unwrap();
+        let turned = wire::each_frame(&sent, |frame| {
+            match ToWorker::decode(frame)? {
+                ToWorker::Put(put) => FromWorker::File(put).encode(&mut run),
+                ToWorker::Data(data) => FromWorker::Data(data).encode(&mut run),
+                other => panic!("{other:?}"),
+            }
+            crate::bytes::Parsed::Ok(())
+        });
+        assert_eq!(turned, Ok(sent.len()));
+        landing.take(&run).unwrap();
+    }
+    assert_eq!(landing.finish().unwrap().written.len(), 1);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+    std::io::Write::write_all(&mut std::io::stderr(), format!("{peak}\n").as_bytes()).unwrap();
+}
