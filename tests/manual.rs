@@ -226,7 +226,13 @@ fn what_has_no_effect_yet_is_said_to_have_none() {
 fn sources() -> String {
     let mut text = String::new();
     let mut dirs = vec![root().join("src"), root().join("worker")];
-    let showing = ["config.rs", "doctor.rs", "table.rs", "workers.rs"];
+    let showing = [
+        "config.rs",
+        "doctor.rs",
+        "machine.rs",
+        "table.rs",
+        "workers.rs",
+    ];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir).unwrap().flatten() {
             let path = entry.path();
