@@ -4,15 +4,13 @@
 //! is left out rather than guessed. Nothing is changed, save that the daemon is started.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
 use super::out::{Done, Ink, Look, clean};
 use super::parse::Call;
-use super::{Outcome, config as config_command, link, workers};
-use crate::client::{Daemon, beside_us};
-use crate::config::vars::is_on;
+use super::{Outcome, config as config_command, link, machine, workers};
+use crate::client::Daemon;
 use crate::config::{Config, Transport, Worker};
 use crate::wire::client::Ask;
 use crate::wire::status::Probe;
@@ -35,7 +33,7 @@ pub enum Verdict {
     Wrong,
 }
 
-fn ok(step: &str, text: impl Into<String>) -> Finding {
+pub(super) fn ok(step: &str, text: impl Into<String>) -> Finding {
     Finding {
         step: step.into(),
         verdict: Verdict::Ok,
@@ -44,7 +42,7 @@ fn ok(step: &str, text: impl Into<String>) -> Finding {
     }
 }
 
-fn note(step: &str, text: impl Into<String>, hint: impl Into<String>) -> Finding {
+pub(super) fn note(step: &str, text: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding {
         verdict: Verdict::Note,
         hint: hint.into(),
@@ -52,7 +50,7 @@ fn note(step: &str, text: impl Into<String>, hint: impl Into<String>) -> Finding
     }
 }
 
-fn wrong(step: &str, text: impl Into<String>, hint: impl Into<String>) -> Finding {
+pub(super) fn wrong(step: &str, text: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding {
         verdict: Verdict::Wrong,
         ..note(step, text, hint)
@@ -119,8 +117,7 @@ fn examine(look: &Look) -> Vec<Finding> {
     };
     let config = link::settings(&quiet);
     let mut found = files();
-    found.extend(switches(&config, &|name| std::env::var(name).ok()));
-    found.extend(programs());
+    found.extend(machine::examine(&config));
     match crate::config::workers() {
         Ok(fleet) => {
             found.extend(fleet_shape(&fleet));
@@ -145,97 +142,6 @@ fn files() -> Vec<Finding> {
         note("files", text, hint.unwrap_or("correct it"))
     };
     faults.iter().map(each).collect()
-}
-
-/// Settings and variables that keep every command here.
-pub fn switches(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
-    let on = |name: &str| is_on(env(name).as_deref());
-    let mut found = vec![];
-    if !config.general.enabled {
-        let hint = "'rch config show --sources' tells which file or variable says so";
-        found.push(wrong("settings", "rch is switched off here", hint));
-    }
-    if config.general.force_local {
-        let hint = "'rch config set general.force_local false', or unset RCH_LOCAL_ONLY";
-        found.push(wrong(
-            "settings",
-            "force_local keeps every command here",
-            hint,
-        ));
-    }
-    for name in ["RCH_BYPASS", "RCH_DRY_RUN"] {
-        if on(name) {
-            found.push(wrong(
-                "environment",
-                format!("{name} is set"),
-                format!("unset {name}"),
-            ));
-        }
-    }
-    if !config.compilation.local_kinds.is_empty() {
-        let kinds = config.compilation.local_kinds.join(", ");
-        let hint = "that is compilation.local_kinds, if it is not meant to be";
-        found.push(note(
-            "settings",
-            format!("commands of these kinds stay here: {kinds}"),
-            hint,
-        ));
-    }
-    if env("CLAUDE_CODE_RESTRICT_PERSONAL_CONFIG").is_some() {
-        let hint = "the hook says nothing under it; ask whoever set it";
-        found.push(wrong(
-            "environment",
-            "CLAUDE_CODE_RESTRICT_PERSONAL_CONFIG is set",
-            hint,
-        ));
-    }
-    if found.is_empty() {
-        found.push(ok(
-            "settings",
-            "commands may be sent away from this directory",
-        ));
-    }
-    found
-}
-
-/// What must be installed on this machine.
-fn programs() -> Vec<Finding> {
-    let mut found = vec![];
-    match beside_us("rchd") {
-        Ok(_) => found.push(ok("programs", "rchd stands beside rch")),
-        Err(e) => found.push(wrong(
-            "programs",
-            e.text(),
-            "install rch, rchd and rch-wkr into one folder",
-        )),
-    }
-    match first_line("ssh", &["-V"]) {
-        Some(version) => found.push(ok("ssh", version)),
-        None => found.push(note(
-            "ssh",
-            "there is no ssh here",
-            "install the OpenSSH client",
-        )),
-    }
-    match first_line("rsync", &["--version"]) {
-        Some(version) => found.push(ok("rsync", version)),
-        None => found.push(note(
-            "rsync",
-            "there is no rsync here: first copies are slower",
-            "install rsync",
-        )),
-    }
-    found
-}
-
-/// What a program says first about itself.
-fn first_line(program: &str, args: &[&str]) -> Option<String> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null());
-    let output = command.output().ok()?;
-    let all = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&all);
-    Some(clean(text.lines().next()?.trim()))
 }
 
 fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
@@ -345,24 +251,6 @@ pub fn probed(p: &Probe) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_switch_that_keeps_work_here_is_named_with_its_remedy() {
-        let mut config = Config::default();
-        config.general.enabled = false;
-        config.general.force_local = true;
-        let env = |name: &str| (name == "RCH_BYPASS").then(|| "1".to_string());
-        let found = switches(&config, &env);
-        assert_eq!(found.len(), 3);
-        assert!(
-            found
-                .iter()
-                .all(|f| f.verdict == Verdict::Wrong && !f.hint.is_empty())
-        );
-        let none = switches(&Config::default(), &|_| None);
-        assert_eq!(none.len(), 1);
-        assert_eq!(none[0].verdict, Verdict::Ok);
-    }
 
     #[test]
     fn a_worker_that_works_badly_is_noted() {

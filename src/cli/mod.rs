@@ -16,6 +16,7 @@ pub mod help;
 pub mod jobs;
 pub mod later;
 pub mod link;
+pub mod machine;
 pub mod out;
 pub mod parse;
 pub mod status;

@@ -250,7 +250,8 @@ pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
     out
 }
 
-fn old_rsync(version: &str) -> bool {
+/// Before 3.4.0, where a hostile peer could do harm.
+pub fn old_rsync(version: &str) -> bool {
     let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     (major, minor) < (3, 4)

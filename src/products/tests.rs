@@ -22,7 +22,7 @@ fn accepted(tool: Tool, kind: Kind) -> Accepted {
         tool,
         kind,
         confidence: 1.0,
-        facts: crate::classify::Facts::default(),
+        facts: Default::default(),
     }
 }
 
