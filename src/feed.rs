@@ -90,12 +90,19 @@ impl Feed {
     ) -> Feed {
         let roots = project.roots.clone();
         let waiting = |name| Waiting { name, tries: 0 };
+        let mut puts = changes.puts;
+        // Directories first, then by age: a lane in which jobs have run dates what it is given anew,
+        // and what is older here must be older there (make compares products with sources).
+        puts.sort_by_key(|name| {
+            let entry = manifest.get(name).filter(|e| !e.is_dir());
+            entry.map_or(Stamp::MIN, |e| e.mtime)
+        });
         Feed {
             dirs: roots.iter().map(|_| None).collect(),
             roots,
             manifest,
             deletes: changes.deletes.into_iter(),
-            puts: changes.puts.into_iter().map(waiting).collect(),
+            puts: puts.into_iter().map(waiting).collect(),
             open: None,
             offset: clock_offset_ns,
             level,

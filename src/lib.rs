@@ -94,6 +94,7 @@ pub mod scan;
 pub mod sched;
 pub mod scratch;
 pub mod session;
+pub mod shell;
 pub mod spool;
 pub mod sys;
 pub mod time;

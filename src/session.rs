@@ -290,6 +290,10 @@ impl Session {
                 self.ping(now);
                 Ok(Incoming::Greeted)
             }
+            // What it says instead of a greeting.
+            FromWorker::Failed { text, .. } if self.state == State::Connecting => {
+                Err(Error::new(text))
+            }
             FromWorker::Pong { now: theirs } => {
                 let (sent, stamp) = self.hello_at;
                 self.latency = now.duration_since(sent);

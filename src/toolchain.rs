@@ -73,13 +73,12 @@ impl Known {
             Tool::Cargo | Tool::Rustc => Ok(vec![self.rustc(argv, place)?]),
             Tool::Cc => {
                 let name = argv[0].to_string_lossy().into_owned();
-                Ok(vec![self.version(&name, &["--version"], place)?])
+                Ok(vec![self.compiler(&name, place)?])
             }
             // What these call is theirs to find; the usual compiler must be the same.
-            Tool::Make | Tool::Ninja | Tool::Cmake | Tool::Meson => Ok(self
-                .version("cc", &["--version"], place)
-                .into_iter()
-                .collect()),
+            Tool::Make | Tool::Ninja | Tool::Cmake | Tool::Meson => {
+                Ok(self.compiler("cc", place).into_iter().collect())
+            }
             Tool::Bun => Ok(vec![self.version("bun", &["--version"], place)?]),
         }
     }
@@ -94,6 +93,14 @@ impl Known {
             tool: "rustc".into(),
             text: self.ask("rustc", args, place)?,
         })
+    }
+
+    /// What a C compiler says of itself, and the machine it compiles for on a second line.
+    fn compiler(&self, tool: &str, place: Place<'_>) -> Result<Identity> {
+        let mut identity = self.version(tool, &["--version"], place)?;
+        let machine = self.ask(tool, vec!["-dumpmachine".into()], place)?;
+        identity.text = format!("{}\n{}", identity.text, machine.trim());
+        Ok(identity)
     }
 
     /// The first line of what the tool says of itself.
@@ -155,6 +162,8 @@ fn run(question: &Question, place: Place<'_>) -> Result<String> {
         .current_dir(place.cwd)
         .env_clear()
         .envs(place.env.iter().cloned())
+        // A translated text would match no worker's.
+        .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Error::path("run", &question.program, &e))?;

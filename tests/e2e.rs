@@ -179,6 +179,23 @@ fn one_pipe_keeps_the_order_of_both_streams() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
+/// `make | head -1`: the command writes into a pipe that nobody reads, and ends of it.
+#[test]
+fn a_reader_that_closes_the_pipe_ends_the_remote_command() {
+    let (worker, home) = start("closed-pipe");
+    write(&home.project.join("Makefile"), "all:\n\t@yes there\n");
+    let rch = env!("CARGO_BIN_EXE_rch");
+    let script = format!("RCH_REQUIRE_REMOTE=1 {rch} exec -- make | head -1");
+    let output = home.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(
+        output.stdout,
+        b"there\n",
+        "{}",
+        home.story(&["make"], &output)
+    );
+    nothing_left(&worker);
+}
+
 /// A project whose job waits on a worker and ends at once at home.
 fn waits_there(dir: &Path) {
     write(
@@ -281,7 +298,7 @@ fn a_signal_ends_the_remote_command() {
         .status()
         .unwrap();
     let status = begun.child.wait().unwrap();
-    // make turns a SIGINT into its own death by it.
+    // make turns a SIGINT into its own death by it, or into a failure if it came between two lines.
     assert!(
         status.signal() == Some(2) || status.code() == Some(2),
         "{status:?}"
@@ -353,7 +370,7 @@ fn a_worker_without_rch_wkr_means_local() {
 fn another_protocol_version_means_local_and_names_both() {
     let (worker, home) = start("version");
     // A worker program that greets, in our format, with protocol 77.
-    let script = "#!/bin/sh\nprintf '\\000rchwkr\\n'\nprintf '\\060\\000\\000\\000\\001\\115\\000\\003\\000\\000\\0009.9'\nprintf '\\000%.0s' $(seq 39)\nexec cat >/dev/null\n";
+    let script = "#!/bin/sh\nprintf '\\000rchwkr\\n'\nprintf '\\071\\000\\000\\000\\001\\115\\000\\003\\000\\000\\0009.9'\nprintf '\\000%.0s' $(seq 48)\nexec cat >/dev/null\n";
     write(&worker.home().join(".local/bin/rch-wkr"), script);
     falls_back(&home, &[], "rch-wkr 9.9 speaks protocol 77");
 }

@@ -6,5 +6,17 @@
 #[path = "worker/kit.rs"]
 mod kit;
 
+#[path = "worker/death.rs"]
+mod death;
+
+#[path = "worker/fences.rs"]
+mod fences;
+
 #[path = "worker/jobs.rs"]
 mod jobs;
+
+#[path = "worker/stream.rs"]
+mod stream;
+
+#[path = "worker/sync.rs"]
+mod sync;

@@ -4,12 +4,13 @@
 //! A new root in memory gets every entry of `/` bound into it. Where a home path's parents do not
 //! exist here they are made in memory; a real directory that lacks the next step is covered by a copy
 //! of itself in memory whose entries are bound one by one (a graft), so nothing is ever created on
-//! this machine's own disk, except mount points below `/tmp`. The old root is then taken away. Where
+//! this machine's own disk. The old root is then taken away. Where
 //! the kernel forbids all this, `find` says why, and jobs run in the lane's own directory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rch::error::cause;
@@ -26,6 +27,17 @@ const OLD: &str = "/.rch-old";
 /// A directory with more entries than this is not worth grafting.
 const MOST_ENTRIES: usize = 4096;
 
+/// Caches of tools, below the home directory.
+const CACHES: [&str; 4] = [
+    ".cache/ccache",
+    ".ccache",
+    ".cache/sccache",
+    ".bun/install/cache",
+];
+
+/// Anyone may write here, and so may a job.
+const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
 /// What a job's world holds beside this machine.
 #[derive(Debug, Clone, Default)]
 pub struct View {
@@ -36,18 +48,11 @@ pub struct View {
 }
 
 impl View {
-    /// The writable places every job has: scratch space and the caches of tools.
+    /// The writable places every job has beside scratch space: the caches of tools.
     pub fn common(cargo_home: &Path) -> View {
-        let home = paths::home();
-        let caches = [
-            ".cache/ccache",
-            ".ccache",
-            ".cache/sccache",
-            ".bun/install/cache",
-        ];
         let mut view = View::default();
-        let scratch = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
-        for dir in scratch.into_iter().chain(caches.map(|c| home.join(c))) {
+        for cache in CACHES {
+            let dir = paths::home().join(cache);
             view.show(&dir, &dir);
         }
         view.show_cargo(cargo_home, cargo_home);
@@ -137,18 +142,22 @@ pub fn enter(means: Means, view: &View) -> Done<()> {
     fs::create_dir_all(&stage).wrong(|| format!("cannot create '{}'", stage.display()))?;
     new_root(&stage).wrong(|| "cannot make a root for the job")?;
     fill_root(means.spaces.pid).wrong(|| "cannot fill the root for the job")?;
-    let mut grafts = vec![PathBuf::from("/")];
+    let mut world = World::default();
+    world.cover("/").wrong(|| "cannot look at the root")?;
+    world.show_scratch().wrong(|| "cannot show scratch space")?;
     let mut places = view.places.clone();
     // A root inside a root goes on top of it.
     places.sort_by_key(|(_, at)| at.components().count());
     for (from, at) in places.iter().chain(&view.fixed) {
-        place(from, at, &mut grafts).wrong(|| format!("cannot show '{}'", at.display()))?;
+        world
+            .place(from, at)
+            .wrong(|| format!("cannot show '{}'", at.display()))?;
     }
     for (_, at) in &view.fixed {
         namespace::set_read_only(at, true)
             .wrong(|| format!("cannot protect '{}'", at.display()))?;
     }
-    leave_old(&grafts).wrong(|| "cannot leave the old root")?;
+    world.leave_old().wrong(|| "cannot leave the old root")?;
     namespace::set_no_new_privs().wrong(|| "cannot renounce privileges")?;
     namespace::drop_escapes();
     Ok(())
@@ -205,55 +214,93 @@ fn mirror(from: &Path, at: &Path) -> io::Result<bool> {
     namespace::bind(from, at).map(|()| true)
 }
 
-/// Shows `from` (a path in the old root) at `at`, making the way there.
-fn place(from: &Path, at: &Path, grafts: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut way = PathBuf::from("/");
-    for part in at.iter().skip(1) {
-        let parent = way.clone();
-        way.push(part);
-        match fs::metadata(&way) {
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => step(&parent, &way, grafts)?,
-            Err(e) => return Err(e),
-        }
-    }
-    let from = from.strip_prefix("/").unwrap_or(from);
-    namespace::bind(&Path::new(OLD).join(from), at)
+/// What has been made of the job's world so far.
+#[derive(Debug, Default)]
+struct World {
+    /// Directories that are ours and in memory, with their devices.
+    grafts: Vec<(PathBuf, u64)>,
+    /// Where places are shown: what is made in them is the job's own.
+    places: Vec<PathBuf>,
 }
 
-/// Makes the directory `way` in `parent`, after grafting `parent` if nothing can be made there.
-fn step(parent: &Path, way: &Path, grafts: &mut Vec<PathBuf>) -> io::Result<()> {
-    if fs::create_dir(way).is_ok() {
-        return Ok(());
+impl World {
+    fn show_scratch(&mut self) -> io::Result<()> {
+        for dir in SCRATCH.map(Path::new) {
+            if fs::metadata(dir).is_ok() {
+                namespace::bind(&old(dir), dir)?;
+            }
+        }
+        Ok(())
     }
-    graft(parent)?;
-    grafts.push(parent.into());
-    fs::create_dir(way)
+
+    /// Shows `from` (a path in the old root) at `at`, making the way there.
+    fn place(&mut self, from: &Path, at: &Path) -> io::Result<()> {
+        let mut way = PathBuf::from("/");
+        for part in at.iter().skip(1) {
+            let parent = way.clone();
+            way.push(part);
+            match fs::metadata(&way) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.step(&parent, &way)?,
+                Err(e) => return Err(e),
+            }
+        }
+        self.places.push(at.into());
+        namespace::bind(&old(from), at)
+    }
+
+    /// Makes the directory `way` in `parent`: at once where that is ours, else after a graft.
+    fn step(&mut self, parent: &Path, way: &Path) -> io::Result<()> {
+        let dev = fs::metadata(parent)?.dev();
+        let ours = self.grafts.iter().any(|(_, d)| *d == dev)
+            || self.places.iter().any(|at| parent.starts_with(at));
+        if !ours {
+            graft(parent)?;
+            self.cover(parent)?;
+        }
+        fs::create_dir(way)
+    }
+
+    fn cover(&mut self, dir: impl AsRef<Path>) -> io::Result<()> {
+        let dev = fs::metadata(&dir)?.dev();
+        self.grafts.push((dir.as_ref().into(), dev));
+        Ok(())
+    }
+
+    fn leave_old(&self) -> io::Result<()> {
+        namespace::detach(Path::new(OLD))?;
+        fs::remove_dir(OLD)?;
+        self.grafts
+            .iter()
+            .filter(|(dir, _)| !SCRATCH.iter().any(|s| dir.starts_with(s)))
+            .try_for_each(|(dir, _)| namespace::set_read_only(dir, false))
+    }
+}
+
+/// Where a path of this machine is found while the job's world is being made.
+fn old(path: &Path) -> PathBuf {
+    Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// Covers `dir` with a directory in memory that has the same entries.
 fn graft(dir: &Path) -> io::Result<()> {
     let held = File::open(dir)?;
+    let mode = held.metadata()?.permissions();
     let below = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
     let names: Vec<_> = fs::read_dir(&below)?
         .map(|e| e.map(|e| e.file_name()))
         .collect::<io::Result<_>>()?;
     if names.len() > MOST_ENTRIES {
-        return Err(io::Error::other(format!(
-            "'{}' has too many entries",
-            dir.display()
-        )));
+        let text = format!("'{}' has too many entries", dir.display());
+        return Err(io::Error::other(text));
     }
     namespace::mount_tmpfs(dir)?;
-    names
-        .iter()
-        .try_for_each(|name| mirror(&below.join(name), &dir.join(name)).map(|_| ()))
-}
-
-fn leave_old(grafts: &[PathBuf]) -> io::Result<()> {
-    namespace::detach(Path::new(OLD))?;
-    fs::remove_dir(OLD)?;
-    grafts
-        .iter()
-        .try_for_each(|at| namespace::set_read_only(at, false))
+    for name in names {
+        match mirror(&below.join(&name), &dir.join(&name)) {
+            // Scratch files come and go.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    fs::set_permissions(dir, mode)
 }

@@ -38,6 +38,8 @@ pub struct Lane {
     pub base: Base,
     /// The state file's change time when the lane was last marked dirty: what changed later changed after.
     pub mark: Stamp,
+    /// The file dated last: what the daemon dated it, and what was made of that.
+    dated: std::cell::Cell<(Stamp, Stamp)>,
     pub lock: File,
 }
 
@@ -161,6 +163,7 @@ impl Lane {
             base,
             mark: 0,
             lock,
+            dated: std::cell::Cell::default(),
         };
         // rsync writes without asking us again.
         if base != Base::Holds {
@@ -230,14 +233,21 @@ impl Lane {
     }
 
     /// The time to put on a file that is written now and that the daemon dates `given`. Where a job has
-    /// run, what is new must look newer than anything that job made; else nothing may lie in the future.
+    /// run, what is new must look newer than anything that job made, and keep its order: the daemon
+    /// sends by age, and equal ages stay equal. Else nothing may lie in the future.
     pub fn mtime(&self, given: Stamp) -> Stamp {
         let now = time::now();
-        if self.state.ran {
-            now.max(self.state.ended + 1)
-        } else {
-            given.min(now)
+        if !self.state.ran {
+            return given.min(now);
         }
+        let (last_given, last) = self.dated.get();
+        let mtime = if given == last_given && last > self.state.ended {
+            last
+        } else {
+            now.max(self.state.ended + 1).max(last + 1)
+        };
+        self.dated.set((given, mtime));
+        mtime
     }
 
     /// Gives what rsync has written since `Open` the times our own writes would have.

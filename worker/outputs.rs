@@ -129,9 +129,10 @@ pub fn fetch(lane: &Lane, names: &[Name], out: &mut Output) -> Done<()> {
         };
         sent.wrong(|| format!("cannot send '{}'", name.path.display()))?;
     }
-    pack.put(&FromWorker::Fetched { missing })
-        .and_then(|()| pack.send())
-        .wrong(|| "cannot send files")
+    pack.send().wrong(|| "cannot send files")?;
+    // In the open: whoever passes packs on unread must see the end.
+    out.put(&FromWorker::Fetched { missing });
+    Ok(())
 }
 
 enum Source {

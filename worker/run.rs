@@ -16,13 +16,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rch::sys::fd::{self, Watch};
+use rch::sys::fs::coarse_now;
 use rch::sys::namespace::{self, Spaces};
 use rch::sys::process::{self, Exit, Pid, Usage};
 use rch::sys::signal::{self, Signals};
+use rch::time::Stamp;
 use rch::wire::worker::{Fault, FromWorker};
 
 use crate::confine::{self, Means, View};
 use crate::fault::{Done, Sentence, Wrong};
+
+/// Milliseconds: more than a tick of the slowest usual clock (100 Hz).
+const TICKS: u32 = 15;
 
 /// What to start, all of it as the job sees it.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// One pipe for stdout and stderr.
     pub merged: bool,
+    /// When the lane was marked dirty: nothing of the job may be dated as early.
+    pub mark: Stamp,
 }
 
 /// `serve`'s ends of a running job. Dropping it kills the job.
@@ -87,6 +94,16 @@ pub fn start(means: Option<Means>, view: &View, spec: &Spec, lock: &File) -> Don
 }
 
 impl Job {
+    /// Closes our end of a stream that nobody reads, so that the job notices as it would at home.
+    pub fn hangup(&mut self, stream: u8) -> std::io::Result<()> {
+        let nothing: OwnedFd = File::open("/dev/null")?.into();
+        match &mut self.err {
+            Some(err) if stream == 2 => *err = nothing,
+            _ => self.out = nothing,
+        }
+        Ok(())
+    }
+
     /// Signals the job's process group, if it still runs.
     pub fn signal(&self, signal: u8) {
         if let Some(line) = &self.lifeline {
@@ -130,15 +147,18 @@ fn watch(
     streams: (OwnedFd, OwnedFd),
 ) -> Done<()> {
     process::setsid();
-    process::set_pdeathsig(signal::SIGKILL).wrong(|| "cannot bind the job to its session")?;
     let signals = Signals::new(&[signal::SIGCHLD]).wrong(|| "cannot watch for children")?;
     let alone = means.is_some_and(|m| m.spaces.pid);
-    if !alone {
+    if alone {
+        // The kernel takes the rest of the namespace with us.
+        process::set_pdeathsig(signal::SIGKILL).wrong(|| "cannot bind the job to its session")?;
+    } else {
         process::set_child_subreaper().wrong(|| "cannot adopt orphans")?;
     }
     if let Some(means) = means {
         confine::enter(means, view)?;
     }
+    pass(spec.mark);
     let begun = Instant::now();
     let job = launch(spec, streams)?;
     report.send(&FromWorker::Started);
@@ -154,6 +174,17 @@ fn watch(
         });
     }
     Ok(())
+}
+
+/// Lets the file system's clock move past `mark`, so that what the job writes is dated later. Usually
+/// making the world has taken long enough.
+fn pass(mark: Stamp) {
+    for _ in 0..TICKS {
+        if coarse_now() > mark {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn launch(spec: &Spec, (out, err): (OwnedFd, OwnedFd)) -> Done<Pid> {

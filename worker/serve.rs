@@ -150,7 +150,7 @@ impl Session {
 
     /// Acts on one message. What goes wrong with a job is said and leaves the session usable.
     fn take(&mut self, message: ToWorker) -> Done<()> {
-        match (&self.phase, message) {
+        match (&mut self.phase, message) {
             (
                 Phase::Hello,
                 ToWorker::Hello {
@@ -172,8 +172,12 @@ impl Session {
                 r.job.signal(n);
                 Ok(())
             }
-            // It crossed the job's end on the way.
-            (_, ToWorker::Signal(_)) | (Phase::Broken, _) => Ok(()),
+            (Phase::Running(r), ToWorker::Hangup(stream)) => r
+                .job
+                .hangup(stream)
+                .wrong(|| "cannot close the job's output"),
+            // These crossed the job's end on the way.
+            (_, ToWorker::Signal(_) | ToWorker::Hangup(_)) | (Phase::Broken, _) => Ok(()),
             (Phase::Stale, m) if !matches!(m, ToWorker::Resync { .. } | ToWorker::Open(_)) => {
                 Ok(())
             }
@@ -246,9 +250,11 @@ impl Session {
             base: lane.base,
             roots: lane.dirs(),
         });
+        // A daemon that named a base may have sent its difference already, whatever is here.
         self.phase = match lane.base {
-            Base::Stale => Phase::Stale,
-            Base::Holds | Base::New => Phase::Open,
+            Base::New if open.base.is_none() => Phase::Open,
+            Base::Stale | Base::New => Phase::Stale,
+            Base::Holds => Phase::Open,
         };
         self.lane = Some(lane);
         Ok(())
@@ -310,20 +316,21 @@ impl Session {
     }
 
     fn run(&mut self, run: Run) -> Done<()> {
-        rch::classify::argv(&run.argv).map_err(|why| Wrong::new(Fault::Refused, why))?;
+        rch::classify::argv(&run.argv)
+            .map_err(|why| Wrong::new(Fault::Refused, why.to_string()))?;
         let lane = self.lane.as_mut().expect("BUG: open without a lane");
         if !lane.is_clean() {
             return Err(Wrong::protocol("the lane was not committed"));
         }
         let means = self.means.as_ref().ok().copied();
-        let (view, spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
-        let mark = lane.start()?;
+        let (view, mut spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
+        spec.mark = lane.start()?;
         let job = run::start(means, &view, &spec, &lane.lock)?;
         self.phase = Phase::Running(Box::new(Running {
             open: [true, job.err.is_some(), true],
             job,
             collect: run.collect,
-            mark,
+            mark: spec.mark,
             report: Vec::new(),
             verdict: None,
             remap: [remap.clone(), remap],

@@ -64,6 +64,7 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
         cwd: run.cwd.clone(),
         env: Vec::new(),
         merged: run.merged,
+        mark: 0,
     };
     if confined {
         spec.env = env;

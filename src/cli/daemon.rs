@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -20,6 +20,8 @@ use crate::wire::status::Status;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How much of a log's end is read for `--tail`.
 const TAIL: u64 = 4 << 20;
+/// How often a daemon that was asked to leave is looked for.
+const GONE: Duration = Duration::from_millis(20);
 /// How long a daemon may take to leave.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -75,12 +77,16 @@ fn leave(look: &Look) -> std::result::Result<bool, Fail> {
         Err(fail) => return Err(fail),
     };
     daemon.ask(&Ask::Stop).map_err(link::silent)?;
-    // It answers or not; when the connection ends, it has left.
+    // It answers or not; when the connection ends, it is about to leave.
     while daemon.next(FAREWELL).is_ok() {}
-    match link::connect(look) {
-        Err(fail) if fail.code == "daemon_absent" => Ok(true),
-        _ => Err(link::silent(Error::new("rchd does not stop"))),
+    let until = Instant::now() + FAREWELL;
+    while Instant::now() < until {
+        match link::connect(look) {
+            Err(fail) if fail.code == "daemon_absent" => return Ok(true),
+            _ => poll(&[], Some(GONE)).map_err(|e| Fail::system(Error::os("cannot wait", &e)))?,
+        };
     }
+    Err(link::silent(Error::new("rchd does not stop")))
 }
 
 pub fn restart(call: &Call) -> Outcome {
@@ -130,11 +136,12 @@ pub fn logs(call: &Call) -> Outcome {
     if !call.given.has("follow") {
         return Ok(Done::new(text, json!(null)));
     }
-    print(text.as_bytes())?;
-    loop {
+    let mut read = print(text.as_bytes())?;
+    while read {
         poll(&[], Some(LOOK_AGAIN)).map_err(|e| Fail::system(Error::os("cannot wait", &e)))?;
-        print(&log.more().map_err(Fail::system)?)?;
+        read = print(&log.more().map_err(Fail::system)?)?;
     }
+    Ok(Done::default())
 }
 
 /// The daemon's log, read from where we are.

@@ -16,7 +16,15 @@ use crate::wire::client::{Ask, FromDaemon};
 use crate::wire::status::Job;
 
 /// States of jobs that are not over.
-const ACTIVE: [&str; 5] = ["scanning", "queued", "syncing", "running", "returning"];
+const ACTIVE: [&str; 7] = [
+    "scanning",
+    "queued",
+    "connecting",
+    "syncing",
+    "running",
+    "returning",
+    "cancelling",
+];
 
 fn is_active(job: &Job) -> bool {
     ACTIVE.contains(&job.state.as_str())
@@ -54,7 +62,7 @@ fn table(look: &Look, title: &str, rows: &[Row]) -> String {
         return String::new();
     }
     let mut out = look.heading(title);
-    out.push_str(&draw(look, rows, &[4, 5, 3]));
+    out.push_str(&draw(look, rows, &[3, 4, 5]));
     out
 }
 

@@ -242,7 +242,7 @@ pub fn finish(look: &Look, command: &str, outcome: Result<Done, Fail>) -> i32 {
         }
     };
     match print(text.as_bytes()) {
-        Ok(()) => status,
+        Ok(_) => status,
         Err(fail) => {
             complain(&fail.error);
             fail.status
@@ -261,18 +261,19 @@ pub fn machine(format: Format, value: &Value) -> String {
     text
 }
 
-/// Writes to stdout.
+/// Writes to stdout; false if nobody reads any more, which is the end of whatever goes on.
 ///
 /// # Errors
-/// It cannot be written, for another reason than that nobody reads.
-pub fn print(bytes: &[u8]) -> Result<(), Fail> {
+/// It cannot be written, for another reason than that.
+pub fn print(bytes: &[u8]) -> Result<bool, Fail> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Fail::system(Error::os(
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Fail::system(Error::os(
             "cannot write to standard output",
             &e,
         ))),
-        _ => Ok(()),
     }
 }
 

@@ -133,7 +133,7 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
         return out;
     }
     let rows: Vec<Row> = workers.iter().map(|w| row(look, w)).collect();
-    out.push_str(&draw(look, &rows, &[5, 6, 0]));
+    out.push_str(&draw(look, &rows, &[5, 0]));
     out
 }
 
@@ -141,17 +141,18 @@ fn row(look: &Look, w: &Worker) -> Row {
     let width = if look.width >= 100 { 20 } else { 10 };
     let (word, ink) = state(w);
     let up = w.state == "up";
-    let slots = format!("{}/{} slots", w.slots_used, w.slots_total);
+    let (slots, bar) = match w.slots_total {
+        0 => Default::default(),
+        total => (
+            format!("{}/{total} slots", w.slots_used),
+            bar(look, w.slots_used, total, width),
+        ),
+    };
     let cells = vec![
         Cell::new(clean(&w.id)).ink(Ink::Bold),
         Cell::new(word).ink(ink),
-        Cell::new(bar(look, w.slots_used, w.slots_total, width)),
-        Cell::new(if w.slots_total > 0 {
-            slots
-        } else {
-            String::new()
-        })
-        .right(),
+        Cell::new(bar),
+        Cell::new(slots).right(),
         Cell::new(figures(w, up)),
         Cell::new(if look.width >= 100 {
             address(w)
@@ -216,7 +217,7 @@ fn address(w: &Worker) -> String {
 fn remedy(look: &Look, w: &Worker) -> String {
     let id = clean(&w.id);
     let mut out = String::new();
-    if !w.reason.is_empty() && w.state != "up" {
+    if !w.reason.is_empty() && w.state != "up" && w.reason != w.state {
         out.push_str(&format!("    {}\n", clean(&w.reason)));
     }
     let hint = match w.state.as_str() {
@@ -273,7 +274,7 @@ fn reasons(look: &Look, t: &Totals) -> String {
         .iter()
         .map(|(reason, times)| Row {
             cells: vec![
-                Cell::new(""),
+                Cell::new("  "),
                 Cell::new(times.to_string()).right(),
                 Cell::new(clean(reason)),
             ],

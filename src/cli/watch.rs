@@ -39,7 +39,7 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
     let mut first = Some(ask(look)?);
     let signals = Signals::new(&[SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         .map_err(|e| Fail::system(Error::os("cannot watch signals", &e)))?;
-    let screen = status::redraws(look).then_some(Screen);
+    let screen = status::redraws(look).then(|| Screen);
     if screen.is_some() {
         out::print(ENTER.as_bytes())?;
     }
@@ -49,8 +49,7 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
             Ok(status) => frame(&look, &status, parts),
             Err(fail) => format!("rch: {}\n", fail.error),
         };
-        show(&look, &text)?;
-        if pause(&signals, &mut look) {
+        if !show(&look, &text)? || pause(&signals, &mut look) {
             break;
         }
     }
@@ -82,7 +81,7 @@ fn frame(look: &Look, status: &Status, parts: Parts) -> String {
 
 /// On a terminal, line over line, clearing what is left of each and all below; what does not fit
 /// is cut, because a terminal that scrolls cannot be redrawn.
-fn show(look: &Look, text: &str) -> Result<(), Fail> {
+fn show(look: &Look, text: &str) -> Result<bool, Fail> {
     if !status::redraws(look) {
         return out::print(format!("{text}\n").as_bytes());
     }

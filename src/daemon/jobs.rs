@@ -90,6 +90,8 @@ pub(super) struct Attempt {
     /// What follows if it does not end: SIGKILL, then the end of the session.
     kill_at: Option<Instant>,
     killed: bool,
+    /// The first signal that a client passed on.
+    stopped_by: Option<u8>,
 }
 
 impl Job {
@@ -297,7 +299,8 @@ impl Daemon {
             if refusal.is_empty() {
                 refusal = worker.lacks(&survey.identities);
             }
-            let free = if reserved.contains(&name) {
+            // A worker that has not greeted yet may turn out to be another kind of machine.
+            let free = if reserved.contains(&name) || worker.facts.is_none() {
                 0
             } else {
                 worker.slots.free()
@@ -355,6 +358,7 @@ impl Daemon {
             timed_out: false,
             kill_at: None,
             killed: false,
+            stopped_by: None,
         });
         let command = report_command(&job.exec);
         self.event(format_args!(
@@ -501,6 +505,10 @@ impl Daemon {
         let mut exit = attempt.exit.unwrap_or(Exit::Code(0));
         if job.stage == Stage::Cancelling && !attempt.timed_out {
             return self.cancelled(id);
+        }
+        if attempt.killed && exit == Exit::Signal(9) {
+            // Our own impatience; what the user did was this.
+            exit = Exit::Signal(attempt.stopped_by.unwrap_or(9));
         }
         if attempt.timed_out {
             exit = Exit::Code(TIMED_OUT);
@@ -660,6 +668,9 @@ impl Daemon {
                 self.cancel(id);
             }
             return;
+        }
+        if let Some(attempt) = &mut job.attempt {
+            attempt.stopped_by.get_or_insert(number);
         }
         self.stop(id, i32::from(number));
     }

@@ -107,7 +107,7 @@ fn run(options: &Options) -> Result<()> {
         .clone()
         .unwrap_or_else(|| config.general.socket_path.clone());
     client::socket_dir(&cache.join("x"))?;
-    open_log(&cache, options.background, &config)?;
+    open_log(&cache, &config)?;
     for complaint in complaints {
         warn!("{}", complaint.0);
     }
@@ -178,6 +178,10 @@ impl Daemon {
         let mut out = io::stdout();
         if background {
             let _ = out.write_all(b"\n").and_then(|()| out.flush());
+            // From here on nobody listens, and whoever started us must not wait for our end.
+            if let Err(e) = fd::silence() {
+                warn!("cannot let go of stdout and stderr: {e}");
+            }
         } else {
             let _ = writeln!(out, "listening on {}", self.socket.display());
         }
@@ -207,7 +211,7 @@ impl Daemon {
     }
 }
 
-fn open_log(cache: &Path, background: bool, config: &Config) -> Result<()> {
+fn open_log(cache: &Path, config: &Config) -> Result<()> {
     let level = Level::parse(&config.general.log_level).unwrap_or(Level::Info);
     let path = cache.join("rchd.log");
     let mut options = OpenOptions::new();
@@ -216,15 +220,8 @@ fn open_log(cache: &Path, background: bool, config: &Config) -> Result<()> {
         .open(&path)
         .map_err(|e| Error::path("open", &path, &e))?;
     log::open(Box::new(file), level);
-    if background {
-        detach_stderr();
-    }
     Ok(())
 }
-
-/// Nothing: stderr stays with whoever started us until it reads our first byte, and is not used
-/// after that.
-fn detach_stderr() {}
 
 /// The supervisor's socket, or a new one. A socket file that nobody listens on is a leftover.
 fn listen(path: &Path) -> Result<UnixListener> {

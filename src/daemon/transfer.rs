@@ -515,10 +515,14 @@ impl Daemon {
         if !last {
             return;
         }
-        let place = (attempt.worker.clone(), survey.lane, attempt.lane.unwrap_or(0));
+        let place = (
+            attempt.worker.clone(),
+            survey.lane,
+            attempt.lane.unwrap_or(0),
+        );
         let memory = self.home.get(&place).cloned().unwrap_or_default();
         let choice = Choice {
-            accepted: survey.accepted,
+            accepted: survey.accepted.clone(),
             collect: survey.collect.clone(),
             project: survey.project.clone(),
             manifest: attempt.manifest.clone(),
@@ -673,7 +677,10 @@ impl Daemon {
             return;
         };
         let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
-        let memory = self.home.entry((worker.clone(), survey.lane, lane)).or_default();
+        let memory = self
+            .home
+            .entry((worker.clone(), survey.lane, lane))
+            .or_default();
         Arc::make_mut(memory).note(&attempt.produced, &landed.written);
         // A source that the job wrote and that did not come home is sent again next time.
         let spoilt: Vec<Name> = attempt

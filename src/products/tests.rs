@@ -22,6 +22,7 @@ fn accepted(tool: Tool, kind: Kind) -> Accepted {
         tool,
         kind,
         confidence: 1.0,
+        facts: crate::classify::Facts::default(),
     }
 }
 

@@ -65,6 +65,19 @@ pub fn close_except(keep: &[BorrowedFd<'_>]) {
     }
 }
 
+/// Points stdin, stdout and stderr at `/dev/null`.
+pub fn silence() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    for standard in 0..3 {
+        // SAFETY: dup2 touches no memory; the standard descriptors are nobody's property.
+        check(unsafe { libc::dup2(null.as_raw_fd(), standard) })?;
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that this process was started with (a listening socket, say).
 ///
 /// # Safety

@@ -223,6 +223,17 @@ pub fn set_mtime(dir: impl AsFd, name: &Path, mtime: Stamp) -> io::Result<()> {
     .map(|_| ())
 }
 
+/// The clock that file systems stamp changes with: it stands still for up to 10 ms.
+pub fn coarse_now() -> Stamp {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is live; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
 /// Bytes an unprivileged user may still write on the filesystem of `path`.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let path = c_path(path)?;

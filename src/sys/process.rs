@@ -166,13 +166,21 @@ pub fn detach(cmd: &mut Command) -> &mut Command {
     }
 }
 
-/// As `detach`, for a daemon: it outlives us.
+/// As `detach`, for a daemon: it outlives us, and holds nothing of ours open. A descriptor that an
+/// agent's shell left open would otherwise keep the agent waiting for its end.
 pub fn daemonize(cmd: &mut Command) -> &mut Command {
-    // SAFETY: setsid, signal and sigprocmask are async-signal-safe.
+    // SAFETY: setsid, signal, sigprocmask and close_range are async-signal-safe. The descriptors are
+    // marked, not closed, because std waits for one of them to close on exec.
     unsafe {
         cmd.pre_exec(|| {
             libc::setsid();
             super::signal::restore_defaults();
+            libc::syscall(
+                libc::SYS_close_range,
+                3,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
             Ok(())
         })
     }

@@ -216,7 +216,8 @@ pub enum FromWorker {
     },
     File(Put),
     Data(Vec<u8>),
-    /// Every file of `Fetch` has been sent; the ones that could not be read are named.
+    /// Every file of `Fetch` has been sent; the ones that could not be read are named. Never packed,
+    /// so that the daemon sees it without looking into packs.
     Fetched {
         missing: Vec<Name>,
     },
@@ -468,12 +469,24 @@ impl FromWorker {
     pub fn decode(frame: Frame<'_>) -> Parsed<FromWorker> {
         let mut r = Reader::new(frame.body);
         let message = match frame.kind {
-            1 => FromWorker::Ready {
-                protocol: r.u16()?,
-                version: r.str()?,
-                now: r.i64()?,
-                facts: get_facts(&mut r)?,
-            },
+            1 => {
+                let (protocol, version) = (r.u16()?, r.str()?);
+                if protocol != wire::PROTOCOL {
+                    // Only these two fields are the same in every version.
+                    return Ok(FromWorker::Ready {
+                        protocol,
+                        version,
+                        now: 0,
+                        facts: Facts::default(),
+                    });
+                }
+                FromWorker::Ready {
+                    protocol,
+                    version,
+                    now: r.i64()?,
+                    facts: get_facts(&mut r)?,
+                }
+            }
             2 => FromWorker::Lane {
                 number: r.u16()?,
                 base: match r.u8()? {

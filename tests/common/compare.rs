@@ -86,8 +86,15 @@ pub fn steady(text: &[u8]) -> String {
     lines.join("\n")
 }
 
-/// `in 0.52s` and `finished in 1m 02s` become `in TIME`.
+/// `in 0.52s` and `finished in 1m 02s` become `in TIME`; the number of a panicking thread goes.
 fn duration_free(line: &str) -> String {
+    if let Some((head, tail)) = line
+        .strip_prefix("thread '")
+        .and_then(|l| l.split_once("' ("))
+    {
+        let tail = tail.trim_start_matches(|c: char| c.is_ascii_digit());
+        return format!("thread '{head}' (N{tail}");
+    }
     match line.rfind(" in ") {
         Some(at) if line[at + 4..].starts_with(|c: char| c.is_ascii_digit()) => {
             format!("{} in TIME", &line[..at])

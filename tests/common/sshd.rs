@@ -43,7 +43,7 @@ if [ -n "$4" ]; then
   mount -t tmpfs -o "$4" tmpfs "$1/home/builder/.cache"
   chown "$5" "$1/home/builder/.cache"
 fi
-mount --bind "$1/home" /home
+mount --rbind "$1/home" /home
 if [ -d "$2" ]; then mount --bind "$2" /home/builder/.rustup; fi
 if [ -d "$3" ]; then mount --bind "$3" /home/builder/.cargo/bin; fi
 mount -t tmpfs -o mode=755 tmpfs /run

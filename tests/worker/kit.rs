@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rch::bytes::Malformed;
 use rch::ids::{LaneKey, ManifestId};
@@ -23,8 +24,9 @@ pub struct Place(pub PathBuf);
 
 impl Place {
     pub fn new(name: &str) -> Place {
-        let dir = std::env::temp_dir().join(format!("rch-worker-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (pid, n) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(format!("rch-wkr-{name}-{pid}-{n}"));
         fs::create_dir_all(&dir).unwrap();
         Place(dir)
     }
@@ -71,6 +73,9 @@ pub struct Session {
     queue: std::collections::VecDeque<FromWorker>,
     pub facts: Facts,
 }
+
+/// What `Fetch` brought.
+pub type Fetched = BTreeMap<PathBuf, (Put, Vec<u8>)>;
 
 /// What a job gave.
 #[derive(Debug, Default)]
@@ -268,7 +273,7 @@ impl Session {
     }
 
     /// Fetched files by path, and the missing ones.
-    pub fn fetch(&mut self, names: &[Name]) -> (BTreeMap<PathBuf, (Put, Vec<u8>)>, Vec<Name>) {
+    pub fn fetch(&mut self, names: &[Name]) -> (Fetched, Vec<Name>) {
         self.send(&ToWorker::Fetch(names.to_vec()));
         let mut files = BTreeMap::new();
         let mut last = PathBuf::new();
@@ -285,7 +290,6 @@ impl Session {
         }
     }
 
-    #[allow(dead_code)]
     /// Ends the session as a lost connection does, and waits for the program's end.
     pub fn hang_up(mut self) -> std::process::ExitStatus {
         self.to = None;
@@ -324,4 +328,31 @@ pub fn job(argv: &[&str]) -> Run {
             products: Vec::new(),
         },
     }
+}
+
+/// Waits, with an end, for something that another process does.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("waited in vain until {what}");
+}
+
+/// Whether a process runs that has `word` as one of its arguments.
+pub fn runs(word: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|e| {
+        let line = fs::read(e.path().join("cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0).any(|arg| arg == word.as_bytes())
+    })
+}
+
+/// Resident memory of a process, in KiB.
+pub fn rss_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse().unwrap()
 }

@@ -1,0 +1,447 @@
+//! The real `rch` on a fresh home: what a person can do wrong, and what they see.
+//!
+//! Each test has a home of its own below the build's own temporary directory. Where a daemon is needed, the
+//! test starts its own and stops it by `rch daemon stop`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str) -> Home {
+        let dir = std::env::temp_dir().join(format!("rch-cli-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(dir.join("work")).unwrap();
+        Home(dir)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rch"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", &self.0)
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .current_dir(self.0.join("work"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().unwrap())
+    }
+
+    fn write(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = self.command(&["daemon", "stop"]).output();
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    out: String,
+    err: String,
+    status: Option<i32>,
+}
+
+impl Ran {
+    fn of(output: Output) -> Ran {
+        Ran {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            status: output.status.code(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// Every text of a usage error, in the grammar, with the status that says so.
+#[test]
+fn usage_errors_say_what_and_the_remedy() {
+    let home = Home::new("usage");
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["statsu"],
+            "rch: unknown command 'statsu'\nhint: did you mean 'rch status'?\n",
+        ),
+        (
+            &["status", "--wach"],
+            "rch: unknown flag '--wach'\nhint: did you mean '--watch'?\n",
+        ),
+        (
+            &["daemon", "logs", "--tail"],
+            "rch: '--tail' needs a value, N\n",
+        ),
+        (
+            &["daemon", "logs", "--tail", "x"],
+            "rch: '--tail' needs a number, not 'x'\n",
+        ),
+        (
+            &["--format", "xml", "status"],
+            "rch: bad value 'xml' for '--format'\nhint: one of json, toon\n",
+        ),
+        (
+            &["logs"],
+            "rch: 'rch logs' needs JOB\nhint: 'rch logs --help' explains it\n",
+        ),
+        (
+            &["logs", "seven"],
+            "rch: 'seven' is no job\nhint: jobs are named j1, j2, …; 'rch status --jobs' lists them\n",
+        ),
+        (
+            &["workers"],
+            "rch: 'rch workers' needs a command\nhint: one of list, probe, benchmark, drain, enable, add, remove\n",
+        ),
+        (
+            &["workers", "probe", "nobody"],
+            "rch: no worker 'nobody'\nhint: 'rch workers list' names them\n",
+        ),
+        (
+            &["workers", "probe", "lcal"],
+            "rch: no worker 'lcal'\nhint: did you mean 'local'?\n",
+        ),
+        (
+            &["config", "get", "hook.moed"],
+            "rch: unknown key 'hook.moed'\nhint: did you mean 'hook.mode'?\n",
+        ),
+        (
+            &["config", "get", "build_slots"],
+            "rch: unknown key 'build_slots'\nhint: did you mean 'compilation.build_slots'?\n",
+        ),
+        (
+            &["config", "set", "hook.mode", "both"],
+            "rch: bad value for 'hook.mode': expected \"rewrite\" or \"inline\", found 'both'\n",
+        ),
+        (
+            &["config", "set", "--project", "hook.mode", "inline"],
+            "rch: 'hook.mode' cannot be set by a project\nhint: leave out '--project'\n",
+        ),
+        (
+            &["completions", "tcsh"],
+            "rch: no completions for 'tcsh'\nhint: there are bash, zsh and fish\n",
+        ),
+        (
+            &["help", "satus"],
+            "rch: unknown command 'satus'\nhint: did you mean 'rch status'?\n",
+        ),
+    ];
+    for (args, text) in cases {
+        let ran = home.run(args);
+        assert_eq!(ran.err, *text, "{args:?}");
+        assert_eq!((ran.out.as_str(), ran.status), ("", Some(120)), "{args:?}");
+    }
+}
+
+#[test]
+fn errors_are_data_too() {
+    let home = Home::new("data");
+    let ran = home.run(&["--json", "status", "--nope"]);
+    assert_eq!((ran.err.as_str(), ran.status), ("", Some(120)));
+    let json = ran.json();
+    assert_eq!(json["api_version"], "1");
+    assert_eq!(json["success"], false);
+    assert_eq!(json["error"]["code"], "usage");
+    assert_eq!(json["error"]["message"], "unknown flag '--nope'");
+    let ran = home.run(&["status", "--json"]);
+    assert_eq!(
+        (ran.json()["error"]["code"].as_str(), ran.status),
+        (Some("daemon_absent"), Some(1))
+    );
+    let toon = home.run(&["status", "--format", "toon"]);
+    let back: Value = toon_format::decode_default(toon.out.trim_end()).unwrap();
+    assert_eq!(back, ran.json());
+}
+
+/// A broken file must not break anything: the defaults are in force and the fault is named.
+#[test]
+fn broken_configuration_is_a_warning_everywhere_but_in_validate() {
+    let home = Home::new("broken");
+    let path = home.write(".config/rch/config.toml", "[general\nenabled = true\n");
+    let ran = home.run(&["config", "get", "general.enabled"]);
+    assert_eq!((ran.out.as_str(), ran.status), ("true\n", Some(0)));
+    let place = format!("rch: warning: {}:1:9:", path.display());
+    assert!(ran.err.starts_with(&place), "{ran:?}");
+    let ran = home.run(&["config", "validate"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(
+        ran.out.starts_with(&format!("{}:1:9:", path.display())),
+        "{ran:?}"
+    );
+    let ran = home.run(&["config", "set", "general.enabled", "false"]);
+    assert_eq!(ran.status, Some(123));
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "[general\nenabled = true\n"
+    );
+}
+
+#[test]
+fn validate_finds_faults_in_every_file() {
+    let home = Home::new("validate");
+    home.write(
+        ".config/rch/config.toml",
+        "[general]\npreferred_workers = [\"cs\"]\nforce_local = true\n",
+    );
+    home.write(
+        "work/.rch/config.toml",
+        "[general]\nforce_remote = true\nlog_level = \"debug\"\n",
+    );
+    let key = home.write("key", "not a key");
+    let fleet = format!(
+        "[[workers]]\nid = \"css\"\nhost = \"h\"\nidentity_file = \"{}\"\ntga = []\n",
+        key.display()
+    );
+    home.write(".config/rch/workers.toml", &fleet);
+    let ran = home.run(&["config", "validate"]);
+    assert_eq!(ran.status, Some(1));
+    for part in [
+        "work/.rch/config.toml:3:1: 'general.log_level' cannot be set by a project",
+        "'general.force_local' and 'general.force_remote' are both true",
+        "names 'cs', which is not in workers.toml\nhint: did you mean 'css'?",
+        "workers.toml:5:1: unknown key 'tga'",
+        "is open to others (mode 0644); ssh refuses it\nhint: chmod 600",
+    ] {
+        assert!(ran.out.contains(part), "{part} is not in {}", ran.out);
+    }
+    let json = home.run(&["config", "validate", "--json"]).json();
+    assert_eq!(json["data"]["faults"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn settings_are_written_kept_and_explained() {
+    let home = Home::new("settings");
+    assert_eq!(home.run(&["config", "init"]).status, Some(0));
+    assert_eq!(home.run(&["config", "init"]).status, Some(123));
+    assert_eq!(home.run(&["config", "validate"]).status, Some(0));
+    let ran = home.run(&["config", "set", "transfer.artifacts", "full"]);
+    assert!(
+        ran.out.starts_with("transfer.artifacts = \"full\" in '"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        home.run(&["config", "get", "transfer.artifacts"]).out,
+        "full\n"
+    );
+    let ran = home.run(&["config", "set", "--project", "transfer.artifacts", "final"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let shown = home.run(&["config", "show", "--sources"]).out;
+    let line = shown.lines().find(|l| l.starts_with("artifacts")).unwrap();
+    assert!(line.contains("work/.rch/config.toml:2"), "{line}");
+    // The user's file is changed, the project's stays above it: said at once.
+    let ran = home.run(&["config", "set", "transfer.artifacts", "full"]);
+    assert!(
+        ran.out
+            .contains("hint: another value is in force here, from "),
+        "{ran:?}"
+    );
+    let mut command = home.command(&["config", "show", "--json"]);
+    let json = Ran::of(command.env("RCH_COMPRESSION", "9").output().unwrap()).json();
+    assert_eq!(json["data"]["transfer"]["compression_level"], 9);
+}
+
+#[test]
+fn an_unwritable_home_is_an_error_and_nothing_else() {
+    let home = Home::new("unwritable");
+    // Root may write anywhere, so the obstacle is a file in the directory's place.
+    home.write(".config", "");
+    let ran = home.run(&["config", "init"]);
+    assert_eq!(ran.status, Some(123));
+    assert!(ran.err.starts_with("rch: cannot create '"), "{ran:?}");
+    let ran = home.run(&["workers", "add", "css", "host"]);
+    assert_eq!(ran.status, Some(123));
+    assert_eq!(home.run(&["config", "get", "hook.mode"]).out, "rewrite\n");
+}
+
+/// With stdout closed, descriptor 1 would be the next thing opened: the daemon's socket, say.
+#[test]
+fn closed_and_broken_stdout_are_quiet() {
+    let home = Home::new("closed");
+    let shell = |line: &str| {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", line])
+            .env("RCH", env!("CARGO_BIN_EXE_rch"))
+            .env("HOME", &home.0);
+        Ran::of(command.output().unwrap())
+    };
+    let ran = shell("\"$RCH\" config show >&-; echo $?");
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("0\n", ""));
+    let ran = shell("set -o pipefail; \"$RCH\" --help | true; echo ${PIPESTATUS[0]}");
+    assert!(matches!(ran.out.as_str(), "0\n" | "141\n"), "{ran:?}");
+    assert_eq!(ran.err, "");
+    let ran = shell("\"$RCH\" config show >/dev/full; echo $?");
+    assert_eq!(ran.out, "123\n");
+    assert_eq!(
+        ran.err,
+        "rch: cannot write to standard output: no space left on device\n"
+    );
+    let ran = shell("\"$RCH\" statsu 2>&-; echo $?");
+    assert_eq!(ran.out, "120\n");
+}
+
+#[test]
+fn workers_come_and_go_without_a_daemon() {
+    let home = Home::new("workers");
+    let ran = home.run(&[
+        "workers",
+        "add",
+        "css",
+        "builder@css.example.org:2222",
+        "--tags",
+        "big",
+        "--tags",
+        "fast",
+        "--total-slots",
+        "32",
+    ]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let text = std::fs::read_to_string(home.0.join(".config/rch/workers.toml")).unwrap();
+    assert_eq!(
+        text,
+        "[[workers]]\nid = \"css\"\nhost = \"css.example.org\"\nuser = \"builder\"\nport = 2222\ntotal_slots = 32\ntags = [\"big\", \"fast\"]\n"
+    );
+    assert!(
+        home.run(&["workers", "list"])
+            .out
+            .contains("css  builder@css.example.org:2222\n")
+    );
+    let ran = home.run(&["workers", "add", "css", "other"]);
+    assert!(ran.err.contains("worker 'css' is there twice"), "{ran:?}");
+    let ran = home.run(&["workers", "add", "bad", "-oProxyCommand=x"]);
+    assert_eq!(ran.status, Some(120), "{ran:?}");
+    let ran = home.run(&["workers", "add", "bad", "--", "-oProxyCommand=x"]);
+    assert!(ran.err.contains("it begins with '-'"), "{ran:?}");
+    let ran = home.run(&["workers", "remove", "cs"]);
+    assert!(ran.err.ends_with("hint: did you mean 'css'?\n"), "{ran:?}");
+    assert_eq!(home.run(&["workers", "remove", "css"]).status, Some(0));
+    assert!(
+        !home.0.join(".cache/rch/rch.sock").exists(),
+        "no daemon was needed"
+    );
+}
+
+#[test]
+fn the_daemon_is_started_asked_and_stopped() {
+    let home = Home::new("daemon");
+    let ran = home.run(&["daemon", "status"]);
+    assert_eq!(
+        ran.err,
+        "rch: rchd is not running\nhint: the next job starts it, as does 'rch daemon start'\n"
+    );
+    assert_eq!(ran.status, Some(1));
+    let ran = home.run(&["daemon", "start", "--json"]);
+    assert_eq!(ran.json()["data"]["started"], true, "{ran:?}");
+    let ran = home.run(&["daemon", "start", "--json"]);
+    assert_eq!(ran.json()["data"]["started"], false, "{ran:?}");
+    let ran = home.run(&["status"]);
+    assert!(
+        ran.out.starts_with("rchd ") && ran.out.contains("\nWorkers\n"),
+        "{ran:?}"
+    );
+    assert!(ran.out.is_ascii(), "no locale, no UTF-8: {}", ran.out);
+    assert_eq!(home.run(&["daemon", "reload"]).status, Some(0));
+    let ran = home.run(&["cancel", "j99"]);
+    assert_eq!(
+        (ran.err.lines().next(), ran.status),
+        (Some("rch: job 'j99' is not active"), Some(123))
+    );
+    assert!(home.run(&["daemon", "logs", "-n", "1"]).out.lines().count() <= 1);
+    assert_eq!(home.run(&["daemon", "stop"]).out, "rchd stopped\n");
+    assert_eq!(home.run(&["daemon", "stop"]).out, "rchd was not running\n");
+    assert!(home.run(&["daemon", "logs"]).out.contains("listening on"));
+}
+
+/// `--watch` on a pipe: page after page until the reader has had enough.
+#[test]
+fn watch_is_plain_on_a_pipe() {
+    use std::io::{BufRead, BufReader};
+    let home = Home::new("watch");
+    assert_eq!(home.run(&["daemon", "start"]).status, Some(0));
+    let mut child = home
+        .command(&["status", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let heads = lines
+        .map_while(Result::ok)
+        .inspect(|l| assert!(!l.contains('\x1b')));
+    assert_eq!(heads.filter(|l| l.starts_with("rchd ")).take(2).count(), 2);
+    // The pipe is closed now: the next page ends it.
+    let status = child.wait().unwrap();
+    assert!(status.success() || std::os::unix::process::ExitStatusExt::signal(&status) == Some(13));
+}
+
+#[test]
+fn a_machine_format_is_alone_on_stdout() {
+    let home = Home::new("machine");
+    let all: &[&[&str]] = &[
+        &["config", "show"],
+        &["config", "validate"],
+        &["workers", "list"],
+        &["daemon", "stop"],
+        &["completions", "fish"],
+        &["--version"],
+        &["--help"],
+        &["help", "workers", "add"],
+    ];
+    for args in all {
+        let mut with: Vec<&str> = args.to_vec();
+        with.push("--json");
+        let json = home.run(&with).json();
+        assert_eq!(json["success"], true, "{args:?}");
+        let mut command = home.command(args);
+        let toon = Ran::of(command.env("TOON_DEFAULT_FORMAT", "toon").output().unwrap());
+        let back: Value = toon_format::decode_default(toon.out.trim_end()).unwrap();
+        assert_eq!(back, json, "{args:?}");
+    }
+}
+
+fn checked_by(shell: &str, flag: &str, script: &Path) {
+    let Ok(output) = Command::new(shell).arg(flag).arg(script).output() else {
+        return;
+    };
+    assert!(
+        output.status.success(),
+        "{shell}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn completion_scripts_are_sound_and_complete() {
+    let home = Home::new("complete");
+    for (shell, flag) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        let script = home.write(shell, &home.run(&["completions", shell]).out);
+        checked_by(shell, flag, &script);
+    }
+    let ask = |words: &str, at: usize| {
+        let line = format!(
+            "source {}; COMP_WORDS=({words}); COMP_CWORD={at}; _rch; echo ${{COMPREPLY[@]}}",
+            home.0.join("bash").display()
+        );
+        Ran::of(Command::new("bash").args(["-c", &line]).output().unwrap()).out
+    };
+    assert_eq!(ask("rch sta", 1), "status\n");
+    assert_eq!(ask("rch workers be", 2), "benchmark\n");
+    assert_eq!(ask("rch status --wa", 2), "--watch\n");
+    assert_eq!(ask("rch --color ne", 2), "never\n");
+    assert_eq!(ask("rch config get hook.m", 3), "hook.mode\n");
+}

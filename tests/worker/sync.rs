@@ -1,0 +1,217 @@
+//! What the daemon writes, and what a lane says it holds.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use rch::ids::ManifestId;
+use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, ToWorker};
+
+use crate::kit::{HOME, Place, job, name};
+
+fn holds(id: u8) -> Option<(u16, ManifestId)> {
+    Some((0, ManifestId([id; 16])))
+}
+
+/// A lane keeps what was committed, and only that: another manifest, or none, means repair.
+#[test]
+fn a_lane_holds_what_was_committed() {
+    let place = Place::new("holds");
+    let mut s = place.session();
+    s.open(HOME, None);
+    s.put("a", "1");
+    s.commit(1);
+    s.close();
+    assert_eq!(s.open(HOME, holds(1)).1, Base::Holds);
+    s.put("a", "2");
+    // Not committed: the connection is lost in the middle.
+    s.hang_up();
+    let mut s = place.session();
+    assert_eq!(s.open(HOME, holds(1)).1, Base::Stale);
+    s.close();
+    assert_eq!(s.open(HOME, None).1, Base::Stale);
+}
+
+/// What was sent along with a wrong guess must not reach the tree.
+#[test]
+fn a_stale_lane_ignores_everything_until_resync() {
+    let place = Place::new("stale");
+    let mut s = place.session();
+    let (_, _, root) = s.open(HOME, None);
+    s.put("Makefile", "all:\n\t@echo old\n");
+    s.put("left", "1");
+    s.put(
+        "target/CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n",
+    );
+    s.put("target/debug/kept", "1");
+    s.commit(1);
+    s.close();
+    assert_eq!(s.open(HOME, holds(9)).1, Base::Stale);
+    s.put("left", "2");
+    s.send(&ToWorker::Delete(name("Makefile")));
+    s.send(&ToWorker::Commit(ManifestId([2; 16])));
+    s.send(&ToWorker::Run(job(&["make"])));
+    s.send(&ToWorker::Ping);
+    assert!(matches!(s.next(), FromWorker::Pong { .. }));
+    assert_eq!(fs::read(root.join("left")).unwrap(), b"1");
+    s.send(&ToWorker::Resync { wipe: true });
+    s.put("Makefile", "all:\n\t@echo new\n");
+    s.commit(3);
+    assert_eq!(s.run(job(&["make"])).ok().out(), "new\n");
+    assert!(!root.join("left").exists());
+    assert!(root.join("target/debug/kept").exists());
+}
+
+/// rsync wrote, outside our sight: what it dated in the past or the future is corrected.
+#[test]
+fn what_rsync_brought_gets_honest_times() {
+    let place = Place::new("rsync");
+    let mut s = place.session();
+    let (_, base, root) = s.open(HOME, None);
+    assert_eq!(base, Base::New);
+    let date = |file: &str, secs: u64| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs);
+        let f = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(root.join(file))
+            .unwrap();
+        f.set_modified(time).unwrap();
+    };
+    let (past, future) = (1_000_000_000, 9_000_000_000);
+    fs::write(root.join("Makefile"), "x: y\n\tcp y x\n").unwrap();
+    fs::write(root.join("y"), "").unwrap();
+    date("y", past);
+    date("Makefile", future);
+    s.send(&ToWorker::Resync { wipe: false });
+    s.commit(1);
+    let mtime = |file: &str| fs::metadata(root.join(file)).unwrap().mtime() as u64;
+    assert_eq!(mtime("y"), past);
+    assert!(mtime("Makefile") < future);
+    s.run(job(&["make"])).ok();
+    s.close();
+    // A job has run: what rsync touches now must look newer than that.
+    assert_eq!(s.open(HOME, None).1, Base::Stale);
+    date("y", past);
+    s.send(&ToWorker::Resync { wipe: false });
+    s.commit(2);
+    assert_eq!(s.run(job(&["make"])).ok().out(), "cp y x\n");
+}
+
+#[test]
+fn files_links_and_directories_replace_each_other() {
+    let place = Place::new("replace");
+    let outside = place.0.join("outside");
+    fs::create_dir(&outside).unwrap();
+    let mut s = place.session();
+    let (_, _, root) = s.open(HOME, None);
+    let put = |path: &str, kind| {
+        ToWorker::Put(Put {
+            name: name(path),
+            mode: 0o755,
+            mtime: 0,
+            kind,
+        })
+    };
+    s.put("a/b/c", "deep");
+    s.put("a", "now a file");
+    s.put("d", "now a directory's parent");
+    s.put("d/e", "1");
+    s.send(&put(
+        "l",
+        Kind::Symlink {
+            target: outside.clone(),
+        },
+    ));
+    s.put("l/f", "must not go through the link");
+    s.send(&put(
+        "m",
+        Kind::Symlink {
+            target: "../x".into(),
+        },
+    ));
+    s.send(&put("empty", Kind::Dir));
+    s.put_at("tool", "#!/bin/sh\n", 0o755, 5);
+    s.put_at("ro", "r", 0o444, 5);
+    s.put_at("ro", "replaced", 0o444, 6);
+    s.commit(1);
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!(read("a"), "now a file");
+    assert_eq!(read("d/e"), "1");
+    assert_eq!(read("l/f"), "must not go through the link");
+    assert_eq!(read("ro"), "replaced");
+    assert!(!outside.join("f").exists());
+    assert_eq!(fs::read_link(root.join("m")).unwrap(), Path::new("../x"));
+    assert!(root.join("empty").is_dir());
+    let mode = |p: &str| fs::metadata(root.join(p)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("tool"), mode("ro")), (0o755, 0o444));
+    // Deletions: a file, a link (not what it points to), a directory, and what is not there.
+    symlink(&outside, root.join("n")).unwrap();
+    for path in ["a", "n", "d", "gone", "gone/too"] {
+        s.send(&ToWorker::Delete(name(path)));
+    }
+    s.commit(2);
+    assert!(!root.join("a").exists() && !root.join("d").exists());
+    assert!(root.join("n").symlink_metadata().is_err() && outside.exists());
+}
+
+#[test]
+fn odd_names_arrive_as_they_are() {
+    let place = Place::new("odd");
+    let mut s = place.session();
+    let (_, _, root) = s.open(HOME, None);
+    let odd: [&[u8]; 6] = [
+        b"new\nline",
+        b"#hash",
+        b"\xff\xfe",
+        b" ",
+        b"-rf",
+        b"a'b\"c$(d)",
+    ];
+    for bytes in odd {
+        s.put(Path::new("dir").join(OsStr::from_bytes(bytes)), bytes);
+    }
+    s.commit(1);
+    for bytes in odd {
+        let path = root.join("dir").join(OsStr::from_bytes(bytes));
+        assert_eq!(fs::read(path).unwrap(), bytes);
+    }
+    let names: Vec<Name> = odd
+        .iter()
+        .map(|b| name(Path::new("dir").join(OsStr::from_bytes(b))))
+        .collect();
+    let (files, missing) = s.fetch(&names);
+    assert_eq!((files.len(), missing.len()), (6, 0));
+}
+
+/// A path that climbs out ends the session with a word, and nothing is written.
+#[test]
+fn hostile_names_are_refused() {
+    for path in ["../evil", "/evil", "a/../../evil", "a//b", "."] {
+        let place = Place::new("hostile");
+        let mut s = place.session();
+        let (_, _, root) = s.open(HOME, None);
+        s.put(path, "x");
+        let FromWorker::Failed { fault, .. } = s.next() else {
+            panic!("'{path}' was accepted")
+        };
+        assert_eq!(fault, Fault::Protocol);
+        assert!(s.maybe_next().is_none());
+        assert!(!root.join("../evil").exists() && fs::read_dir(&root).unwrap().next().is_none());
+    }
+}
+
+/// Two sessions never share a lane; the second gets another.
+#[test]
+fn a_lane_has_one_holder() {
+    let place = Place::new("two");
+    let (mut a, mut b) = (place.session(), place.session());
+    assert_eq!(a.open(HOME, None).0, 0);
+    assert_eq!(b.open(HOME, None).0, 1);
+    a.close();
+    let mut c = place.session();
+    assert_eq!(c.open(HOME, None).0, 0);
+}
