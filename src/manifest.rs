@@ -264,6 +264,10 @@ fn order_paths(a: &Path, b: &Path) -> Ordering {
         a.as_os_str().as_encoded_bytes(),
         b.as_os_str().as_encoded_bytes(),
     );
+    // Neighbours share long beginnings: eight bytes at a time as far as they go.
+    let chunks = a.chunks_exact(8).zip(b.chunks_exact(8));
+    let same = 8 * chunks.take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[same..], &b[same..]);
     match a.iter().zip(b).find(|(x, y)| x != y) {
         None => a.len().cmp(&b.len()),
         // A separator ends a component and so stands before every other byte.

@@ -17,7 +17,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::exclude::{Rules, Verdict, secret};
-use crate::manifest::{Entry, Kind, Manifest};
+use crate::manifest::{self, Entry, Kind, Manifest};
 use crate::roots::{Project, Root, links};
 use crate::sys::fs::Stat;
 use crate::time::{self, Stamp};
@@ -143,6 +143,8 @@ impl<'a> Walk<'a> {
             self.done(below, outcome.is_err());
             outcome?;
         }
+        // Each its own part at the same time: what is left to do is a merge.
+        found.sort_by(|a, b| manifest::order(&a.0, &b.0));
         Ok(found)
     }
 

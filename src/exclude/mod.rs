@@ -37,12 +37,43 @@ pub enum Verdict {
     Skip,
 }
 
+/// What a pattern's text is compared with. Most are no more than a name or an ending, and every entry
+/// of a large tree is compared with all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    Name(Vec<u8>),
+    /// `*` and this.
+    Ending(Vec<u8>),
+    /// A glob for the last name.
+    Last(Vec<u8>),
+    /// A glob for the whole path.
+    Whole(Vec<u8>),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
-    /// For the whole path if `anchored`, else for the last name.
-    glob: Vec<u8>,
-    anchored: bool,
+    shape: Shape,
     dir_only: bool,
+}
+
+/// An entry's path and its last name, as bytes.
+#[derive(Debug, Clone, Copy)]
+struct Subject<'a> {
+    whole: &'a [u8],
+    last: &'a [u8],
+    is_dir: bool,
+}
+
+impl<'a> Subject<'a> {
+    fn new(path: &'a Path, is_dir: bool) -> Subject<'a> {
+        let whole = path.as_os_str().as_encoded_bytes();
+        let start = memchr::memrchr(b'/', whole).map_or(0, |at| at + 1);
+        Subject {
+            whole,
+            last: &whole[start..],
+            is_dir,
+        }
+    }
 }
 
 impl Pattern {
@@ -59,30 +90,43 @@ impl Pattern {
             Some(rest) => format!("\\!{rest}"),
             None => bare.to_string(),
         };
-        (!glob.is_empty()).then(|| Pattern {
-            glob: glob.into_bytes(),
-            anchored: text.contains('/'),
-            dir_only,
-        })
+        let shape = Pattern::shape(glob, text.contains('/'));
+        (!bare.is_empty()).then_some(Pattern { shape, dir_only })
     }
 
-    fn matches(&self, path: &Path, is_dir: bool) -> bool {
-        if self.dir_only && !is_dir {
-            return false;
+    fn shape(glob: String, anchored: bool) -> Shape {
+        const SPECIAL: [char; 6] = ['*', '?', '[', '{', '\\', ']'];
+        let ending = glob
+            .strip_prefix('*')
+            .filter(|rest| !rest.contains(SPECIAL));
+        match ending {
+            _ if anchored => Shape::Whole(glob.into()),
+            Some(ending) => Shape::Ending(ending.into()),
+            None if glob.contains(SPECIAL) => Shape::Last(glob.into()),
+            None => Shape::Name(glob.into()),
         }
-        let whole = path.as_os_str().as_encoded_bytes();
-        let last = path.file_name().map_or(whole, |n| n.as_encoded_bytes());
-        fast_glob::glob_match(&self.glob, if self.anchored { whole } else { last })
+    }
+
+    fn matches(&self, subject: Subject<'_>) -> bool {
+        let fits = match &self.shape {
+            Shape::Name(name) => subject.last == *name,
+            Shape::Ending(ending) => subject.last.ends_with(ending),
+            Shape::Last(glob) => fast_glob::glob_match(glob, subject.last),
+            Shape::Whole(glob) => fast_glob::glob_match(glob, subject.whole),
+        };
+        fits && (subject.is_dir || !self.dir_only)
     }
 
     /// Whether it may match something below `dir`, because its first parts match `dir`'s.
     fn reaches_into(&self, dir: &Path) -> bool {
-        let mut parts = self.glob.split(|&b| b == b'/');
-        self.anchored
-            && dir.iter().all(|name| {
-                let part = parts.next().unwrap_or_default();
-                part != b"**" && fast_glob::glob_match(part, name.as_encoded_bytes())
-            })
+        let Shape::Whole(glob) = &self.shape else {
+            return false;
+        };
+        let mut parts = glob.split(|&b| b == b'/');
+        dir.iter().all(|name| {
+            let part = parts.next().unwrap_or_default();
+            part != b"**" && fast_glob::glob_match(part, name.as_encoded_bytes())
+        })
     }
 }
 
@@ -118,9 +162,10 @@ impl Rules {
 
     /// What becomes of the entry at `path` beneath root number `root`, whose place is `full`.
     pub fn judge(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> Verdict {
-        if self.includes.iter().any(|p| p.matches(path, is_dir)) {
+        let subject = Subject::new(path, is_dir);
+        if self.includes.iter().any(|p| p.matches(subject)) {
             Verdict::Forced
-        } else if !self.excluded(root, path, is_dir, full) {
+        } else if !self.excluded(root, path, subject, full) {
             Verdict::Take
         } else if is_dir && self.reaches_into(root, path) {
             Verdict::OnlyIncluded
@@ -152,15 +197,20 @@ impl Rules {
             })
     }
 
-    fn excluded(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {
+    fn excluded(&self, root: usize, path: &Path, subject: Subject<'_>, full: &Path) -> bool {
         let ignores = self.ignores.get(root).into_iter().flatten();
-        self.excludes
+        let named = self
+            .excludes
             .iter()
             .chain(ignores)
-            .any(|p| p.matches(path, is_dir))
-            || self.targets.iter().any(|(r, t)| *r == root && t == path)
-            || (is_dir && is_git_store(path))
-            || (!is_dir && (is_temp(path) || secret::is_secret(path, full)))
+            .any(|p| p.matches(subject));
+        named
+            || if subject.is_dir {
+                self.targets.iter().any(|(r, t)| *r == root && t == path)
+                    || is_git_store(path, subject)
+            } else {
+                subject.last.starts_with(TEMP_PREFIX.as_bytes()) || secret::is_secret(path, full)
+            }
     }
 
     /// Whether an include names something below this directory.
@@ -181,18 +231,13 @@ impl Rules {
 }
 
 /// Object databases: large, and useless without the rest of git.
-fn is_git_store(dir: &Path) -> bool {
+fn is_git_store(dir: &Path, subject: Subject<'_>) -> bool {
     let mut parts = dir.iter().skip_while(|p| *p != ".git").skip(1);
-    let named = dir.file_name().is_some_and(|n| n == "objects");
-    named
+    let within = ["objects", "modules", "lfs"];
+    subject.last == b"objects"
         && parts
             .next()
-            .is_some_and(|first| first == "objects" || first == "modules" || first == "lfs")
-}
-
-fn is_temp(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
+            .is_some_and(|first| within.iter().any(|w| first == *w))
 }
 
 /// Whether a CACHEDIR.TAG is cargo's own (<https://bford.info/cachedir/> gives the first line). Other

@@ -24,18 +24,35 @@ const SSH_KEYS: [&str; 7] = [
 
 /// Whether the file at `path` (beneath its root), to be read at `full`, must stay here.
 pub fn is_secret(path: &Path, full: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    is_secret_name(path) || is_secret_text(name, path, full)
+    let name = last(path);
+    // Nearly every file of a tree passes here.
+    may_be(name) && (is_secret_name(path) || is_secret_text(name, path, full))
+}
+
+fn last(path: &Path) -> &[u8] {
+    let whole = path.as_os_str().as_encoded_bytes();
+    &whole[memchr::memrchr(b'/', whole).map_or(0, |at| at + 1)..]
+}
+
+/// False for names that no rule below is about.
+fn may_be(name: &[u8]) -> bool {
+    matches!(name.first(), Some(b'.' | b'_' | b'c' | b'i'))
+        || name.ends_with(b".pem")
+        || name.ends_with(b".key")
 }
 
 /// Whether the name alone says so.
 pub fn is_secret_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let above = path.parent().and_then(Path::file_name);
+    let name = last(path);
+    let in_cargo = || {
+        path.parent()
+            .and_then(Path::file_name)
+            .is_some_and(|dir| dir == ".cargo")
+    };
     match name {
         b".env.example" => false,
         b".env" | b".netrc" | b"_netrc" | b".git-credentials" => true,
-        b"credentials" | b"credentials.toml" => above.is_some_and(|dir| dir == ".cargo"),
+        b"credentials" | b"credentials.toml" => in_cargo(),
         _ => {
             name.starts_with(b".env.")
                 || name.ends_with(b".pem")

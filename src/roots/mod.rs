@@ -153,12 +153,15 @@ struct Search {
     roots: Vec<Root>,
 }
 
-/// Directories that belong to the system or to everybody: what lies in them is there on a worker
-/// too, or is none of its business.
+/// Directories that belong to the system: what a compiler's words or a link name in them is there on
+/// a worker too. A project may still lie in one (`/usr/src/app`).
 const SYSTEM: [&str; 16] = [
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/run",
     "/sbin", "/sys", "/usr", "/var/lib", "/snap",
 ];
+
+/// Too wide themselves, though a project may well lie in them.
+const EVERYBODYS: [&str; 6] = ["/home", "/mnt", "/srv", "/tmp", "/var", "/var/tmp"];
 
 impl Search {
     /// The repository around `cwd`, else the workspace, else `cwd` itself.
@@ -191,10 +194,10 @@ impl Search {
             Some("is the whole machine")
         } else if self.home.starts_with(dir) {
             Some("is or holds the home directory")
-        } else if ["/tmp", "/var", "/var/tmp"]
+        } else if EVERYBODYS
             .iter()
+            .chain(&SYSTEM)
             .any(|d| dir == Path::new(d))
-            || is_system(dir)
         {
             Some("belongs to the system")
         } else {
@@ -285,7 +288,7 @@ impl Search {
 
     /// A directory that a manifest or another tool names.
     fn reach(&mut self, dir: &Path) -> Result<()> {
-        if self.holds(dir) || is_system(dir) || !dir.is_dir() {
+        if self.holds(dir) || !dir.is_dir() {
             return Ok(());
         }
         self.add(&self.promote(dir))
@@ -325,7 +328,7 @@ impl Search {
             } else {
                 path.parent()
             };
-            if let Some(dir) = dir {
+            if let Some(dir) = dir.filter(|dir| !is_system(dir)) {
                 self.reach(dir)?;
                 self.cmake_source(dir)?;
             }

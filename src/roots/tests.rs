@@ -222,7 +222,13 @@ fn wide_roots_are_refused() {
     assert_eq!(home.roots(&home.find("plain", "make")), ["plain"]);
     let env = |_: &str| None;
     let config = Config::default().transfer;
-    assert!(find(Path::new("/"), &["make".into()], &env, &config).is_err());
+    for wide in ["/", "/tmp", "/usr", "/home"] {
+        assert!(
+            find(Path::new(wide), &["make".into()], &env, &config).is_err(),
+            "{wide}"
+        );
+    }
+    assert!(find(Path::new("/usr/src"), &["make".into()], &env, &config).is_ok());
 }
 
 #[test]
