@@ -1,2 +1,5 @@
 //! `rch`: the hook and the command line.
-fn main() {}
+#![no_main]
+#![allow(unsafe_code, reason = "the macro defines the C runtime's `main`")]
+
+rch::c_main!(rch::hook::early, rch::cli::main);
