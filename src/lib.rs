@@ -76,8 +76,10 @@ pub mod daemon;
 pub mod elf;
 pub mod error;
 pub mod exclude;
+pub mod exit;
 pub mod feed;
 pub mod fleet;
+pub mod hook;
 pub mod ids;
 pub mod job;
 pub mod landing;
@@ -92,6 +94,7 @@ pub mod products;
 pub mod roots;
 pub mod scan;
 pub mod sched;
+#[cfg(test)]
 pub mod scratch;
 pub mod session;
 pub mod shell;

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rch::bytes::{Malformed, Parsed, Reader};
-use rch::cli::exit::EXITS;
 use rch::cli::out::ERROR_CODES;
 use rch::cli::table::{COMMANDS, GLOBAL};
 use rch::config::keys::KEYS;
 use rch::config::vars::VARS;
 use rch::config::workers::WORKER_KEYS;
+use rch::exit::EXITS;
 use rch::ids::{LaneKey, ManifestId};
 use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};

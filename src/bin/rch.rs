@@ -1,9 +1,6 @@
 //! `rch`, the hook and the command line; see rch(1).
 
 #![no_main]
-// The macro defines the C `main`, which Rust counts as unsafe; its code stands in `sys::start`.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the macro defines the C runtime's `main`")]
 
-fn no_hook() {}
-
-rch::c_main!(no_hook, rch::cli::main);
+rch::c_main!(rch::hook::early, rch::cli::main);

@@ -9,10 +9,14 @@
 mod cc;
 pub mod facts;
 pub mod flags;
+mod harmless;
+pub mod keywords;
 pub mod names;
 pub mod table;
 mod tables;
 mod targets;
+pub mod text;
+pub mod wrappers;
 
 use std::ffi::OsString;
 use std::fmt;

@@ -124,7 +124,7 @@ pub fn logs(call: &Call) -> Outcome {
             .map_err(|_| Fail::usage(Error::new(format!("'--tail' needs a number, not '{n}'"))))?,
         None => 50,
     };
-    let mut log = Log::open().map_err(|e| Fail::new(super::exit::FAILED, "not_found", e))?;
+    let mut log = Log::open().map_err(|e| Fail::new(crate::exit::FAILED, "not_found", e))?;
     let text = last_lines(&log.tail().map_err(Fail::system)?, lines);
     if look.format != Format::People {
         let lines: Vec<&str> = text.lines().collect();

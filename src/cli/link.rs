@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::exit;
 use super::out::{self, Fail, Look};
 use crate::client::{Daemon, Unreachable};
 use crate::config::Config;
 use crate::error::Error;
+use crate::exit;
 use crate::wire::client::{Ask, FromDaemon};
 
 /// For an answer that the daemon has at hand.

@@ -10,11 +10,9 @@ pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod exec;
-pub mod exit;
 pub mod grid;
 pub mod help;
 pub mod jobs;
-pub mod later;
 pub mod link;
 pub mod machine;
 pub mod out;
@@ -28,6 +26,8 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
+use crate::{exit, hook};
+
 use out::{Done, Fail, Look};
 use parse::{Given, Wanted};
 
@@ -35,6 +35,9 @@ pub type Outcome = Result<Done, Fail>;
 
 /// Runs `rch` with its arguments (the program's name first) and answers the exit status.
 pub fn main(args: Vec<OsString>) -> i32 {
+    if let Some(status) = hook::masquerade::called(&args) {
+        return status;
+    }
     if let Err(why) = out::fill_descriptors() {
         out::complain(&crate::error::Error::new(why));
         return exit::FAILED;

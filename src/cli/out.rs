@@ -8,11 +8,11 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
-use super::exit;
 use super::parse::Given;
 use crate::config::Complaint;
 use crate::config::vars::is_on;
 use crate::error::{Error, cause};
+use crate::exit;
 
 /// What a command has to say.
 #[derive(Debug, Default)]

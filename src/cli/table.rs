@@ -274,27 +274,39 @@ commands! {
         "Put rch's hook into an agent's settings",
         "", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
         [("rch hook install", "for Claude Code"), ("rch hook install --agent codex", "for Codex")],
-        Run::Raw(super::later::hook);
+        Run::Raw(crate::hook::command);
     ["hook", "uninstall"] NONE,
         "Take rch's hook out again",
         "", [AGENT, PROJECT], [],
-        Run::Raw(super::later::hook);
+        Run::Raw(crate::hook::command);
     ["hook", "status"] NONE,
         "Show where the hook is installed",
         "", [AGENT, PROJECT], [],
-        Run::Raw(super::later::hook);
+        Run::Raw(crate::hook::command);
     ["hook", "test"] NONE,
         "Show what the hook would answer to a document on stdin",
         "", [], [],
-        Run::Raw(super::later::hook);
+        Run::Raw(crate::hook::command);
+    ["hook", "session-start"] NONE,
+        "Put the folder of compiler names into PATH; Claude Code calls it",
+        "", [], [],
+        Run::Raw(crate::hook::command);
     ["masquerade", "install"] operands("[DIR]", 0, 1, What::Nothing),
         "Make links named as compilers, to be put first in PATH",
         "", [], [],
-        Run::Raw(super::later::masquerade);
+        Run::Raw(crate::hook::masquerade::command);
+    ["masquerade", "uninstall"] operands("[DIR]", 0, 1, What::Nothing),
+        "Take those links away again",
+        "", [], [],
+        Run::Raw(crate::hook::masquerade::command);
+    ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
+        "Show which links there are",
+        "", [], [],
+        Run::Raw(crate::hook::masquerade::command);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
         "Show whether a command would be sent away, and why",
         "", [], [("rch classify 'cargo build 2>&1 | tail'", "the walk through the tiers")],
-        Run::Raw(super::later::classify);
+        Run::Raw(crate::hook::walk::command);
     ["doctor"] NONE,
         "Find out why nothing goes remote",
         "Every step from the configuration to the workers, each OK or with its remedy. Exits 1 if one is not.",

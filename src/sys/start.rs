@@ -34,7 +34,9 @@ macro_rules! c_main {
             argc: std::ffi::c_int,
             argv: *const *const std::ffi::c_char,
         ) -> std::ffi::c_int {
-            if argc <= 1 {
+            // Called `make` by a link, no arguments mean a default target, not a hook document.
+            // SAFETY: as below.
+            if argc <= 1 && unsafe { $crate::sys::start::is_called(argc, argv, b"rch") } {
                 $hook();
             }
             // SAFETY: these are the arguments the C runtime gave to `main`.
@@ -42,6 +44,49 @@ macro_rules! c_main {
             $main(args)
         }
     };
+}
+
+/// Whether the program's own name, without its folder, is `name`; so too when it has none.
+///
+/// # Safety
+/// As for `args`.
+pub unsafe fn is_called(argc: c_int, argv: *const *const c_char, name: &[u8]) -> bool {
+    if argc < 1 {
+        return true;
+    }
+    // SAFETY: the caller promises at least one valid C string.
+    let called = unsafe { CStr::from_ptr(*argv) }.to_bytes();
+    called.rsplit(|&b| b == b'/').next() == Some(name)
+}
+
+/// Largest hook document; longer ones are not answered.
+pub const LONGEST_INPUT: usize = 10 << 20;
+
+/// Room for a hook document: zeroed pages that cost nothing until they are written.
+struct Room(std::cell::UnsafeCell<[u8; LONGEST_INPUT + 1]>);
+
+// SAFETY: only `slurp_stdin` touches it, and gives it out once.
+unsafe impl Sync for Room {}
+
+static ROOM: Room = Room(std::cell::UnsafeCell::new([0; LONGEST_INPUT + 1]));
+static TAKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// All of standard input, without allocating; `None` if it is longer than `LONGEST_INPUT`, or on a
+/// second call.
+pub fn slurp_stdin() -> Option<&'static [u8]> {
+    if TAKEN.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        return None;
+    }
+    // SAFETY: the flag above makes this the only reference there ever is.
+    let room: &'static mut [u8; LONGEST_INPUT + 1] = unsafe { &mut *ROOM.0.get() };
+    let mut len = 0;
+    loop {
+        let free = room.get_mut(len..)?;
+        match read_stdin(free) {
+            0 => return room.get(..len).filter(|all| all.len() <= LONGEST_INPUT),
+            n => len = len.saturating_add(n),
+        }
+    }
 }
 
 /// Reads into `buf` from standard input; 0 at end of file, and on any error.

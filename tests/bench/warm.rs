@@ -27,14 +27,18 @@ fn project(home: &Home) -> PathBuf {
         .stdout(Stdio::null());
     assert!(vendor.status().unwrap().success(), "cargo vendor");
     let project = home.project.clone();
-    succeed(Command::new("cp")
-        .arg("-a")
-        .arg(fetch.join("vendor/globset/."))
-        .arg(&project));
-    succeed(Command::new("cp")
-        .arg("-a")
-        .arg(fetch.join("vendor"))
-        .arg(&project));
+    succeed(
+        Command::new("cp")
+            .arg("-a")
+            .arg(fetch.join("vendor/globset/."))
+            .arg(&project),
+    );
+    succeed(
+        Command::new("cp")
+            .arg("-a")
+            .arg(fetch.join("vendor"))
+            .arg(&project),
+    );
     write(
         &project.join(".cargo/config.toml"),
         "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n",

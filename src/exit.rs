@@ -60,6 +60,14 @@ pub static EXITS: &[Exit] = &[
     },
 ];
 
+/// Whether a status says that the command has not been run remotely.
+pub fn is_infrastructure(status: i32) -> bool {
+    matches!(
+        status,
+        USAGE | NOT_COMPILE | NO_REMOTE | FAILED | CANNOT_RUN | NOT_FOUND
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

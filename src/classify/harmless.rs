@@ -1,0 +1,69 @@
+//! Things in a text that change what the rest of it means, or shows.
+
+use super::{names, wrappers};
+use crate::shell::{Script, Simple, Word};
+
+/// Names the first such thing.
+pub fn change(src: &[u8], script: &Script<'_>) -> Option<&'static str> {
+    if memchr::memmem::find(src, b"BASH_COMMAND").is_some() {
+        return Some("BASH_COMMAND shows commands as they are written");
+    }
+    if script.functions.iter().any(|f| shadows(f)) {
+        return Some("a function called like a tool");
+    }
+    script.commands.iter().find_map(by_command)
+}
+
+fn shadows(name: &[u8]) -> bool {
+    let builtin = |n: &[u8]| matches!(n, b"nproc" | b"cd" | b"set" | b"command_not_found_handle");
+    names::tool(name).is_some() || wrappers::find(name).is_some() || builtin(name)
+}
+
+fn by_command(command: &Simple<'_>) -> Option<&'static str> {
+    let ifs = |w: &Word<'_>| w.text.starts_with(b"IFS=") || w.text.starts_with(b"IFS+=");
+    if command.assigns.iter().chain(&command.words).any(ifs) {
+        return Some("another IFS");
+    }
+    let (first, args) = command.words.split_first()?;
+    match first.value()? {
+        b"alias" | b"unalias" => Some("aliases"),
+        b"shopt" | b"enable" | b"hash" | b"bind" => Some("shell options"),
+        b"set" if !is_usual_set(args) => Some("shell options"),
+        b"exec" if args.is_empty() => Some("exec without a command"),
+        b"trap"
+            if args
+                .iter()
+                .any(|w| matches!(&*w.text, b"DEBUG" | b"RETURN")) =>
+        {
+            Some("a debug trap")
+        }
+        _ => None,
+    }
+}
+
+/// `set -euo pipefail` and its like, or positional parameters.
+fn is_usual_set(args: &[Word<'_>]) -> bool {
+    let mut named = false;
+    for word in args {
+        let Some(text) = word.value() else {
+            return false;
+        };
+        match text {
+            b"--" => return true,
+            b"pipefail" | b"errexit" | b"nounset" | b"errtrace" | b"noclobber" | b"allexport"
+                if named =>
+            {
+                named = false
+            }
+            _ if named => return false,
+            [b'-' | b'+', letters @ ..] if !letters.is_empty() => {
+                if !letters.iter().all(|l| b"euoEaC".contains(l)) {
+                    return false;
+                }
+                named = letters.contains(&b'o');
+            }
+            _ => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,279 @@
+//! Our entry in an agent's settings file: put in, taken out, looked for.
+//!
+//! The file is someone else's. All else in it is kept, with its key order; it is written to a
+//! temporary file and renamed, through a symbolic link to where that points; the former content
+//! stays beside it as `….rch-backup`; and if somebody writes it meanwhile, we begin anew. Our own
+//! entry is known by its exact program path and by nothing else.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::rewrite::quoted;
+use super::settings::claude_dir;
+use crate::error::{Error, Result};
+use crate::paths;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    Claude,
+    Codex,
+    Gemini,
+}
+
+impl Agent {
+    pub fn parse(name: &str) -> Option<Agent> {
+        match name {
+            "claude" => Some(Agent::Claude),
+            "codex" => Some(Agent::Codex),
+            "gemini" => Some(Agent::Gemini),
+            _ => None,
+        }
+    }
+
+    /// The settings file, in the user's home or in the project at the working directory.
+    pub fn file(self, project: bool) -> PathBuf {
+        let base = |dir: &str| {
+            if project {
+                PathBuf::from(dir)
+            } else {
+                paths::home().join(dir)
+            }
+        };
+        match self {
+            Agent::Claude if project => PathBuf::from(".claude/settings.json"),
+            Agent::Claude => claude_dir().join("settings.json"),
+            Agent::Codex => base(".codex").join("hooks.json"),
+            Agent::Gemini => base(".gemini").join("settings.json"),
+        }
+    }
+
+    fn event(self) -> &'static str {
+        match self {
+            Agent::Claude | Agent::Codex => "PreToolUse",
+            Agent::Gemini => "BeforeTool",
+        }
+    }
+
+    fn group(self, rch: &str) -> Value {
+        match self {
+            Agent::Claude => json!({"matcher": "Bash", "hooks": [
+                {"type": "command", "command": rch, "args": [], "timeout": 10}]}),
+            Agent::Codex => json!({"matcher": "Bash", "hooks": [
+                {"type": "command", "command": quoted(rch), "timeout": 10}]}),
+            Agent::Gemini => json!({"matcher": "run_shell_command", "hooks": [
+                {"type": "command", "name": "rch", "command": quoted(rch), "timeout": 10_000}]}),
+        }
+    }
+}
+
+/// The SessionStart entry that puts the masquerade folder into PATH.
+fn session_group(rch: &str) -> Value {
+    json!({"hooks": [{"type": "command", "command": rch, "args": ["hook", "session-start"], "timeout": 10}]})
+}
+
+/// What to do to a settings file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    Install { masquerade: bool },
+    Uninstall,
+}
+
+/// Edits `settings` in memory.
+///
+/// # Errors
+/// A part that is not of the shape the agent documents.
+pub fn edit(settings: &mut Value, agent: Agent, rch: &str, edit: Edit) -> Result<()> {
+    let shape = |what: &str| {
+        Error::new(format!("'{what}' is not of the expected shape"))
+            .hint("mend it, or move it away")
+    };
+    let root = settings
+        .as_object_mut()
+        .ok_or_else(|| shape("the document"))?;
+    let wanted = match edit {
+        Edit::Install { masquerade: true } => Some(("SessionStart", session_group(rch))),
+        Edit::Install { masquerade: false } => Some((agent.event(), agent.group(rch))),
+        Edit::Uninstall => None,
+    };
+    if wanted.is_none() && !root.contains_key("hooks") {
+        return Ok(());
+    }
+    let hooks = root
+        .entry("hooks")
+        .or_insert_with(|| Value::Object(Map::new()));
+    let hooks = hooks.as_object_mut().ok_or_else(|| shape("hooks"))?;
+    if let Some((event, group)) = wanted {
+        let list = hooks.entry(event).or_insert_with(|| json!([]));
+        let list = list.as_array_mut().ok_or_else(|| shape(event))?;
+        if !list.iter().any(|g| has_own(g, rch)) {
+            list.push(group);
+        }
+        return Ok(());
+    }
+    for event in [agent.event(), "SessionStart"] {
+        if let Some(list) = hooks.get_mut(event).and_then(Value::as_array_mut) {
+            remove_own(list, rch);
+            if list.is_empty() {
+                hooks.shift_remove(event);
+            }
+        }
+    }
+    if hooks.is_empty() {
+        root.shift_remove("hooks");
+    }
+    Ok(())
+}
+
+fn is_own(hook: &Value, rch: &str) -> bool {
+    let command = hook.get("command").and_then(Value::as_str);
+    command.is_some_and(|c| c == rch || c == quoted(rch))
+}
+
+fn has_own(group: &Value, rch: &str) -> bool {
+    let hooks = group.get("hooks").and_then(Value::as_array);
+    hooks.is_some_and(|h| h.iter().any(|h| is_own(h, rch)))
+}
+
+/// Takes our hooks out of every group, and groups that held nothing else.
+fn remove_own(groups: &mut Vec<Value>, rch: &str) {
+    groups.retain_mut(|group| {
+        let Some(hooks) = group.get_mut("hooks").and_then(Value::as_array_mut) else {
+            return true;
+        };
+        let before = hooks.len();
+        hooks.retain(|h| !is_own(h, rch));
+        before == hooks.len() || !hooks.is_empty()
+    });
+}
+
+/// Whether our entry is in `settings`, and other hooks that see the same commands.
+pub fn look(settings: &Value, agent: Agent, rch: &str) -> (bool, Vec<String>) {
+    let groups = settings
+        .pointer(&format!("/hooks/{}", agent.event()))
+        .and_then(Value::as_array);
+    let hooks = groups
+        .into_iter()
+        .flatten()
+        .filter_map(|g| g.get("hooks").and_then(Value::as_array))
+        .flatten();
+    let (own, others): (Vec<_>, Vec<_>) = hooks.partition(|h| is_own(h, rch));
+    let command = |h: &&Value| h.get("command").and_then(Value::as_str).map(str::to_owned);
+    (!own.is_empty(), others.iter().filter_map(command).collect())
+}
+
+/// A settings file's bytes and value; an absent or empty one is an empty object.
+///
+/// # Errors
+/// It cannot be read, or is not JSON.
+pub fn load(file: &Path) -> Result<(Option<Vec<u8>>, Value)> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok((None, json!({}))),
+        Err(e) => return Err(Error::path("read", file, &e)),
+    };
+    if bytes.trim_ascii().is_empty() {
+        return Ok((Some(bytes), json!({})));
+    }
+    let value = serde_json::from_slice(&bytes).map_err(|e| {
+        Error::new(format!(
+            "{}:{}:{}: not valid JSON",
+            file.display(),
+            e.line(),
+            e.column()
+        ))
+        .hint("the file has not been touched; mend it and try again")
+    })?;
+    Ok((Some(bytes), value))
+}
+
+/// Edits the file. Answers whether anything changed.
+///
+/// # Errors
+/// The file cannot be read, understood or written; then it is as it was.
+pub fn change(file: &Path, agent: Agent, rch: &str, what: Edit) -> Result<bool> {
+    let target = match std::fs::canonicalize(file) {
+        Ok(target) => target,
+        Err(_) if file.is_symlink() => {
+            return Err(Error::new(format!(
+                "'{}' is a link that leads nowhere",
+                file.display()
+            )));
+        }
+        Err(_) => file.to_path_buf(),
+    };
+    for _ in 0..5 {
+        let (before, mut value) = load(&target)?;
+        let old = value.clone();
+        edit(&mut value, agent, rch, what).map_err(|e| {
+            let err = Error::new(format!("{}: {}", file.display(), e.text()));
+            e.remedy().map_or(err.clone(), |hint| err.hint(hint))
+        })?;
+        if old == value {
+            return Ok(false);
+        }
+        if replace(&target, before.as_deref(), &value)? {
+            return Ok(true);
+        }
+    }
+    Err(Error::new(format!("'{}' keeps changing", file.display()))
+        .hint("close the agent and try again"))
+}
+
+/// Writes `value` in the place of `before`; false if the file is no longer that.
+fn replace(file: &Path, before: Option<&[u8]>, value: &Value) -> Result<bool> {
+    let beside = |suffix: &str| {
+        let mut name = file.as_os_str().to_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let dir = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(|e| Error::path("create", dir, &e))?;
+    let mut mode = 0o600;
+    if let Some(before) = before {
+        let meta = std::fs::metadata(file).map_err(|e| Error::path("read", file, &e))?;
+        mode = meta.permissions().mode() & 0o777;
+        if mode & 0o200 == 0 {
+            return Err(
+                Error::new(format!("'{}' is read-only", file.display())).hint("chmod u+w it first")
+            );
+        }
+        let backup = beside(".rch-backup");
+        std::fs::write(&backup, before).map_err(|e| Error::path("write", &backup, &e))?;
+    }
+    let new = beside(&format!(".rch-new.{}", std::process::id()));
+    let written = std::fs::write(&new, pretty(value, before.unwrap_or(b"")))
+        .and_then(|()| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)))
+        .and_then(|()| std::fs::File::open(&new)?.sync_all());
+    if let Err(e) = written {
+        let _ = std::fs::remove_file(&new);
+        return Err(Error::path("write", &new, &e));
+    }
+    // Somebody may have written it since we read it.
+    if std::fs::read(file).ok().as_deref() != before {
+        let _ = std::fs::remove_file(&new);
+        return Ok(false);
+    }
+    std::fs::rename(&new, file).map_err(|e| Error::path("replace", file, &e))?;
+    Ok(true)
+}
+
+/// JSON with the indentation that the file had.
+fn pretty(value: &Value, before: &[u8]) -> Vec<u8> {
+    let lines = before.split(|&b| b == b'\n');
+    let blanks = |l: &[u8]| l.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let indent = lines
+        .filter(|l| l.trim_ascii_start().starts_with(b"\""))
+        .map(|l| l.get(..blanks(l)).unwrap_or(b""))
+        .next();
+    let indent = indent.filter(|i| !i.is_empty()).unwrap_or(b"  ");
+    let mut out = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(indent);
+    let mut to = serde_json::Serializer::with_formatter(&mut out, format);
+    // Serialising a value into memory does not fail.
+    let _ = serde::Serialize::serialize(value, &mut to);
+    out.push(b'\n');
+    out
+}

@@ -1,0 +1,192 @@
+//! Called under a tool's name: for agents and people without hooks, as with ccache and distcc.
+//!
+//! Links named `cargo`, `make`, … stand in a folder that comes first in PATH. Called through one, we
+//! judge our own arguments and either become `rch exec`, or the real tool: the first of that name
+//! along PATH that is not this very program. `RCH_MASQUERADE` marks everything beneath, where we step
+//! aside at once: so no loop is possible, and a local build's own compiler calls stay local.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::answer::set;
+use crate::classify::{self, names};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::{exit, paths};
+
+const GUARD: &str = "RCH_MASQUERADE";
+
+/// If the program was called by a tool's name: does what that tool would, and answers the status.
+pub fn called(args: &[OsString]) -> Option<i32> {
+    let name = Path::new(args.first()?).file_name()?;
+    names::tool(name.as_encoded_bytes())?;
+    let rest = args.get(1..).unwrap_or(&[]);
+    let aside = set(GUARD) || set("RCH_BYPASS") || set("RCH_LOCAL_ONLY");
+    if !aside && goes(name, rest) {
+        return Some(become_exec(name, rest));
+    }
+    Some(become_real(name, rest))
+}
+
+fn goes(name: &OsStr, rest: &[OsString]) -> bool {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    let (config, _) = Config::load(&cwd, |name| std::env::var(name).ok());
+    let mut argv = vec![name.to_os_string()];
+    argv.extend_from_slice(rest);
+    config.general.enabled
+        && classify::confident(&argv, config.compilation.confidence_threshold).is_ok()
+}
+
+fn become_exec(name: &OsStr, rest: &[OsString]) -> i32 {
+    let err = Command::new("/proc/self/exe")
+        .arg0("rch")
+        .args(["exec", "--"])
+        .arg(name)
+        .args(rest)
+        .env(GUARD, "1")
+        .exec();
+    complain(&Error::os("cannot start 'rch exec'", &err));
+    become_real(name, rest)
+}
+
+fn become_real(name: &OsStr, rest: &[OsString]) -> i32 {
+    let Some(real) = real_tool(name) else {
+        let text = format!("cannot find the real '{}' in PATH", name.to_string_lossy());
+        complain(&Error::new(text));
+        return exit::NOT_FOUND;
+    };
+    let err = Command::new(&real)
+        .arg0(name)
+        .args(rest)
+        .env(GUARD, "1")
+        .exec();
+    complain(&Error::path("run", &real, &err));
+    exit::FAILED
+}
+
+fn complain(err: &Error) {
+    let _ = writeln!(std::io::stderr(), "rch: {err}");
+}
+
+/// The first program called `name` along PATH that is not us.
+pub fn real_tool(name: &OsStr) -> Option<PathBuf> {
+    let us = std::fs::metadata("/proc/self/exe").ok()?;
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|candidate| {
+            std::fs::metadata(candidate).is_ok_and(|m| {
+                m.is_file()
+                    && m.permissions().mode() & 0o111 != 0
+                    && (m.dev(), m.ino()) != (us.dev(), us.ino())
+            })
+        })
+}
+
+/// Where the links stand unless told otherwise.
+pub fn default_dir() -> PathBuf {
+    paths::home().join(".local/share/rch/bin")
+}
+
+/// `rch masquerade install|uninstall|status [DIR]`.
+pub fn command(args: &[OsString]) -> i32 {
+    let dir = args.get(1).map_or_else(default_dir, PathBuf::from);
+    let done = match args.first().and_then(|a| a.to_str()) {
+        Some("install") if args.len() <= 2 => install(&dir),
+        Some("uninstall") if args.len() <= 2 => uninstall(&dir),
+        Some("status") if args.len() <= 2 => status(&dir),
+        _ => {
+            complain(&Error::new(
+                "usage: rch masquerade install|uninstall|status [DIR]",
+            ));
+            return exit::USAGE;
+        }
+    };
+    match done {
+        Ok(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            0
+        }
+        Err(err) => {
+            complain(&err);
+            1
+        }
+    }
+}
+
+fn own_path() -> Result<PathBuf> {
+    std::fs::read_link("/proc/self/exe")
+        .map_err(|e| Error::os("cannot find the running program", &e))
+}
+
+fn is_ours(link: &Path, rch: &Path) -> bool {
+    std::fs::read_link(link).is_ok_and(|to| to == rch)
+}
+
+/// Makes the links.
+///
+/// # Errors
+/// Something else stands in the way, or the folder cannot be written.
+pub fn install(dir: &Path) -> Result<String> {
+    let rch = own_path()?;
+    std::fs::create_dir_all(dir).map_err(|e| Error::path("create", dir, &e))?;
+    let dir = &std::path::absolute(dir).map_err(|e| Error::path("resolve", dir, &e))?;
+    for name in names::LINKS {
+        let link = dir.join(name);
+        if is_ours(&link, &rch) {
+            continue;
+        }
+        // A dangling link is what an older installation of ours left behind.
+        if link.is_symlink() && !link.exists() {
+            std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
+        }
+        std::os::unix::fs::symlink(&rch, &link).map_err(|e| Error::path("link", &link, &e))?;
+    }
+    Ok(format!(
+        "{} links in {}\nput it first: export PATH=\"{}:$PATH\"\n",
+        names::LINKS.len(),
+        dir.display(),
+        dir.display()
+    ))
+}
+
+fn uninstall(dir: &Path) -> Result<String> {
+    let rch = own_path()?;
+    let mut gone = 0u32;
+    for link in names::LINKS
+        .iter()
+        .map(|n| dir.join(n))
+        .filter(|l| is_ours(l, &rch))
+    {
+        std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
+        gone = gone.saturating_add(1);
+    }
+    let _ = std::fs::remove_dir(dir); // stays if anything else is in it
+    Ok(format!("{gone} links removed from {}\n", dir.display()))
+}
+
+fn status(dir: &Path) -> Result<String> {
+    let rch = own_path()?;
+    let links = names::LINKS
+        .iter()
+        .filter(|n| is_ours(&dir.join(n), &rch))
+        .count();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path)
+        .next()
+        .is_some_and(|d| d == dir);
+    let place = if first {
+        "first in PATH"
+    } else {
+        "not first in PATH"
+    };
+    Ok(format!(
+        "{links} of {} links in {}, {place}\n",
+        names::LINKS.len(),
+        dir.display()
+    ))
+}

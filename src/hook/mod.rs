@@ -1,0 +1,22 @@
+//! The agent's hook: one JSON document in, an answer or silence out.
+//!
+//! Every shell command an agent runs passes through here, so the way out for what is none of our
+//! business comes first and touches neither heap nor file. The hook decides from its input and the
+//! user's settings alone; it never talks to the daemon. Whatever goes wrong, it says nothing and
+//! exits 0, so that the command runs as it would have without us.
+
+pub mod answer;
+pub mod document;
+mod early;
+pub mod inline;
+pub mod install;
+pub mod masquerade;
+pub mod permissions;
+pub mod rewrite;
+pub mod rules;
+pub mod settings;
+mod verbs;
+pub mod walk;
+
+pub use early::{early, worth_reading};
+pub use verbs::command;
