@@ -1,4 +1,7 @@
 //! Commands whose rows stand in the table and whose code does not exist yet. They say so.
+//!
+//! Each gets its arguments from its second word on: `rch hook install --project` is `hook(["install",
+//! "--project"])`, `rch classify 'make'` is `classify(["make"])`.
 
 use std::ffi::OsString;
 

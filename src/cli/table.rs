@@ -287,8 +287,20 @@ commands! {
         "Show what the hook would answer to a document on stdin",
         "", [], [],
         Run::Raw(super::later::hook);
+    ["hook", "session-start"] NONE,
+        "What an agent's session runs first with --masquerade",
+        "Not for people.", [], [],
+        Run::Raw(super::later::hook);
     ["masquerade", "install"] operands("[DIR]", 0, 1, What::Nothing),
         "Make links named as compilers, to be put first in PATH",
+        "", [], [],
+        Run::Raw(super::later::masquerade);
+    ["masquerade", "uninstall"] operands("[DIR]", 0, 1, What::Nothing),
+        "Remove those links",
+        "", [], [],
+        Run::Raw(super::later::masquerade);
+    ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
+        "Show whether those links are there and come first in PATH",
         "", [], [],
         Run::Raw(super::later::masquerade);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
