@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use rch::cli::doctor::{self, Finding, Verdict};
 use rch::cli::out::{Format, Look};
+use rch::cli::probe::{benchmarked, probed};
 use rch::cli::status::{Parts, page};
-use rch::cli::workers::{benchmarked, probed};
 use rch::wire::VERSION;
 use rch::wire::status::{Benchmark, Daemon, Job, Probe, Status, Totals, Worker};
 

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::out::{Done, Ink, Look, clean};
 use super::parse::Call;
-use super::{Outcome, config as config_command, link, machine, workers};
+use super::{Outcome, config as config_command, link, machine, probe};
 use crate::client::Daemon;
 use crate::config::{Config, Transport, Worker};
 use crate::wire::client::Ask;
@@ -232,7 +232,7 @@ pub fn probed(p: &Probe) -> Vec<Finding> {
     let tools = if p.tools.is_empty() {
         "no compiler found".into()
     } else {
-        clean(&p.tools.join(", "))
+        probe::tools(&p.tools).join(", ")
     };
     let mut found = vec![ok(&step, tools)];
     if p.tools.is_empty() {
@@ -242,7 +242,7 @@ pub fn probed(p: &Probe) -> Vec<Finding> {
             "install the toolchain that this machine has",
         );
     }
-    for (text, hint) in workers::imperfections(p) {
+    for (text, hint) in probe::imperfections(p) {
         found.push(note(&step, text, hint));
     }
     found

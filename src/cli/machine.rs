@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::doctor::{Finding, note, ok, wrong};
 use super::out::clean;
-use super::workers;
+use super::probe;
 use crate::client::beside_us;
 use crate::config::Config;
 use crate::config::vars::is_on;
@@ -107,7 +107,7 @@ fn programs() -> Vec<Finding> {
 fn rsync(line: &str) -> Finding {
     let mut words = line.split_whitespace().skip_while(|w| *w != "version");
     let version = words.nth(1).unwrap_or_default();
-    if workers::old_rsync(version) {
+    if probe::old_rsync(version) {
         let hint = "install rsync 3.4.0 or newer here";
         return note(
             "rsync",

@@ -17,6 +17,7 @@ pub mod link;
 pub mod machine;
 pub mod out;
 pub mod parse;
+pub mod probe;
 pub mod status;
 pub mod table;
 pub mod watch;

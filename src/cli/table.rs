@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 
 use super::parse::Call;
-use super::{Outcome, complete, config, daemon, doctor, exec, jobs, status, workers};
+use super::{Outcome, complete, config, daemon, doctor, exec, jobs, probe, status, workers};
 
 /// One flag.
 #[derive(Debug, Clone, Copy)]
@@ -214,12 +214,12 @@ commands! {
         "Exits 0 only if every probe is OK, so that a timer can use it.",
         [ALL, switch("latency", "Only the time a round trip takes")],
         [("rch workers probe css", "one worker"), ("rch workers probe --all --json", "all, for a program")],
-        Run::Own(workers::probe);
+        Run::Own(probe::probe);
     ["workers", "benchmark"] WORKERS,
         "Measure how fast workers are",
         "The speed, 0 to 100, has its part in the choice of a worker.",
         [ALL], [],
-        Run::Own(workers::benchmark);
+        Run::Own(probe::benchmark);
     ["workers", "drain"] WORKER,
         "Keep new jobs off a worker",
         "Jobs that run there go on. It lasts until 'rch workers enable'.", [], [],
@@ -288,19 +288,19 @@ commands! {
         "", [], [],
         Run::Raw(crate::hook::command);
     ["hook", "session-start"] NONE,
-        "Put the folder of compiler names into PATH; Claude Code calls it",
-        "", [], [],
+        "What an agent's session runs first with --masquerade",
+        "Not for people.", [], [],
         Run::Raw(crate::hook::command);
     ["masquerade", "install"] operands("[DIR]", 0, 1, What::Nothing),
         "Make links named as compilers, to be put first in PATH",
         "", [], [],
         Run::Raw(crate::hook::masquerade::command);
     ["masquerade", "uninstall"] operands("[DIR]", 0, 1, What::Nothing),
-        "Take those links away again",
+        "Remove those links",
         "", [], [],
         Run::Raw(crate::hook::masquerade::command);
     ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
-        "Show which links there are",
+        "Show whether those links are there and come first in PATH",
         "", [], [],
         Run::Raw(crate::hook::masquerade::command);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),

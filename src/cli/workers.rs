@@ -8,16 +8,14 @@ use super::grid::{Cell, Row, draw};
 use super::jobs::said;
 use super::out::{Done, Fail, Ink, Look, clean, mention};
 use super::parse::Call;
-use super::status::latency;
-use super::{Outcome, link, status};
+use super::{Outcome, exit, link, status};
 use crate::config::edit::{self, NewWorker};
 use crate::config::workers::{self as fleet, WORKER_KEYS};
 use crate::config::{Value, Worker};
 use crate::error::Error;
-use crate::exit;
 use crate::nearest::nearest;
 use crate::wire::client::Ask;
-use crate::wire::status::{Benchmark, Probe, Status};
+use crate::wire::status::Status;
 
 /// With a daemon as it sees them, without one as they stand in the file.
 pub fn list(call: &Call) -> Outcome {
@@ -89,7 +87,7 @@ pub fn known() -> Result<Vec<Worker>, Fail> {
 }
 
 /// The ids that were named, each of which must exist; none for all.
-fn named(call: &Call) -> Result<Vec<String>, Fail> {
+pub fn named(call: &Call) -> Result<Vec<String>, Fail> {
     let ids: Vec<String> = (0..)
         .map_while(|i| call.operand(i))
         .map(String::from)
@@ -121,174 +119,6 @@ fn exists(workers: &[Worker], id: &str) -> Result<(), Fail> {
             None => error.hint("'rch workers list' names them"),
         },
     ))
-}
-
-pub fn probe(call: &Call) -> Outcome {
-    let look = Look::here(&call.given);
-    let workers = named(call)?;
-    let mut daemon = link::connect_or_start(&look)?;
-    let mut probes: Vec<Probe> = vec![];
-    link::ask_all(&mut daemon, &Ask::Probe { workers }, link::PROBE, |p| {
-        probes.push(p)
-    })?;
-    let ok = probes.iter().all(|p| p.ok);
-    let brief = call.given.has("latency");
-    let line = |p: &Probe| {
-        if brief {
-            latency_line(&look, p)
-        } else {
-            probed(&look, p)
-        }
-    };
-    let text: String = probes.iter().map(line).collect();
-    let text = if look.quiet && ok {
-        String::new()
-    } else {
-        text
-    };
-    Ok(Done::new(text, json!(probes)).answer(ok))
-}
-
-fn latency_line(look: &Look, p: &Probe) -> String {
-    if p.ok {
-        format!("{}: {}\n", clean(&p.id), latency(p.latency_ms))
-    } else {
-        probed(look, p)
-    }
-}
-
-/// One worker's line, and what is not ideal about it below.
-pub fn probed(look: &Look, p: &Probe) -> String {
-    let id = clean(&p.id);
-    if !p.ok {
-        let mut out = format!(
-            "{id}: {} {}\n",
-            look.paint(Ink::Bad, "FAILED"),
-            clean(&p.error)
-        );
-        if !p.hint.is_empty() {
-            out.push_str(&look.hint("  ", &clean(&p.hint)));
-        }
-        return out;
-    }
-    let mut facts = vec![
-        format!("latency {}", latency(p.latency_ms).replace(' ', "")),
-        status::count(u64::from(p.slots), "slot"),
-    ];
-    facts.extend(p.tools.iter().map(|t| clean(t)));
-    facts.push(
-        if p.paths_identical {
-            "paths identical"
-        } else {
-            "paths mapped"
-        }
-        .into(),
-    );
-    let ok = look.paint(Ink::Good, "OK");
-    let mut out = format!("{id}: {ok} ({})\n", facts.join(", "));
-    for (what, hint) in imperfections(p) {
-        out.push_str(&format!("  {what}\n"));
-        out.push_str(&look.hint("  ", hint));
-    }
-    out
-}
-
-/// What works, and could work better.
-pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
-    let mut out = vec![];
-    if !p.paths_identical {
-        let why = if p.no_namespace.is_empty() {
-            "unknown".into()
-        } else {
-            clean(&p.no_namespace)
-        };
-        out.push((
-            format!("jobs do not see the project at its own path: {why}"),
-            "allow unprivileged user namespaces there (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)",
-        ));
-    }
-    if p.rsync.is_empty() {
-        out.push((
-            "no rsync there: first copies are slower".into(),
-            "install rsync on the worker",
-        ));
-    } else if old_rsync(&p.rsync) {
-        out.push((
-            format!("rsync {} there has known holes", clean(&p.rsync)),
-            "install rsync 3.4.0 or newer on the worker",
-        ));
-    }
-    if p.free_mib > 0 && p.free_mib < 10 * 1024 {
-        out.push((
-            format!("{} free on its disk", super::grid::bytes(p.free_mib << 20)),
-            "free some space there, or lower worker.min_free_gb",
-        ));
-    }
-    if p.clock_offset_ms.abs() > 60_000.0 {
-        let off = crate::time::human(std::time::Duration::from_millis(
-            p.clock_offset_ms.abs() as u64
-        ));
-        let way = if p.clock_offset_ms > 0.0 {
-            "ahead"
-        } else {
-            "behind"
-        };
-        out.push((
-            format!("its clock is {off} {way}"),
-            "run an NTP client there",
-        ));
-    }
-    if p.version != crate::wire::VERSION && !p.version.is_empty() {
-        out.push((
-            format!(
-                "rch-wkr {} there, rch {} here",
-                clean(&p.version),
-                crate::wire::VERSION
-            ),
-            "copy this version's rch-wkr to the worker",
-        ));
-    }
-    out
-}
-
-/// Before 3.4.0, where a hostile peer could do harm.
-pub fn old_rsync(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    (major, minor) < (3, 4)
-}
-
-pub fn benchmark(call: &Call) -> Outcome {
-    let look = Look::here(&call.given);
-    let workers = named(call)?;
-    let mut daemon = link::connect_or_start(&look)?;
-    let mut all: Vec<Benchmark> = vec![];
-    let ask = Ask::Benchmark { workers };
-    link::ask_all(&mut daemon, &ask, link::BENCHMARK, |b: Benchmark| {
-        mention(&look, &format!("{} is measured", clean(&b.id)));
-        all.push(b);
-    })?;
-    let ok = all.iter().all(|b| b.ok);
-    let text: String = all.iter().map(|b| benchmarked(&look, b)).collect();
-    Ok(Done::new(text, json!(all)).answer(ok))
-}
-
-pub fn benchmarked(look: &Look, b: &Benchmark) -> String {
-    let id = clean(&b.id);
-    if !b.ok {
-        let bad = look.paint(Ink::Bad, "FAILED");
-        let hint = look.hint("  ", &format!("'rch workers probe {id}' tells more"));
-        return format!("{id}: {bad} {}\n{hint}", clean(&b.error));
-    }
-    let times = if b.remote_ms > 0.0 {
-        b.local_ms / b.remote_ms
-    } else {
-        0.0
-    };
-    format!(
-        "{id}: speed {:.0} of 100 ({times:.1} times this machine)\n",
-        b.speed
-    )
 }
 
 pub fn drain(call: &Call) -> Outcome {

@@ -267,6 +267,51 @@ mod tests {
         assert!(found[0].starts_with("/c.toml:2:1"), "{found:?}");
     }
 
+    /// A file is a stranger's as soon as the project is: cut, doubled and bent in ten thousand ways it
+    /// must yield settings or complaints, each with a place inside the file.
+    #[test]
+    fn no_bytes_bring_the_reader_down() {
+        let base = "enabled = true\n[general]\nlocal_slots = 3 # é\n[transfer]\nroot = 'cwd'\nexclude_patterns = [\"a\", 'b']\n\
+                    [[workers]]\nid = \"x\"\nhost = \"h\"\nport = 22\n[hook]\nmode = \"rewrite\"\n";
+        let odd = [
+            "[", "]]", "\"", "'''", "=", "\n", "{", "\u{1b}", "é", "9e9", "-", ".", "#", "\\u",
+        ];
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        for _ in 0..10_000 {
+            let mut text: Vec<char> = base.chars().collect();
+            for _ in 0..=random(6) {
+                let at = random(text.len());
+                match random(3) {
+                    0 => drop(text.remove(at)),
+                    1 => drop(text.splice(at..at, odd[random(odd.len())].chars())),
+                    _ => text.truncate(at.max(1)),
+                }
+                if text.is_empty() {
+                    text.push(' ');
+                }
+            }
+            let text: String = text.into_iter().collect();
+            let lines = text.matches('\n').count() + 1;
+            for complaint in complaints(&text, Scope::Anywhere) {
+                let line = complaint.split(':').nth(1).and_then(|l| l.parse().ok());
+                assert!(
+                    line.is_some_and(|l: usize| (1..=lines).contains(&l)),
+                    "{complaint}"
+                );
+            }
+            let _ = crate::config::workers::parse(Path::new("/w"), &text);
+        }
+        for text in ["[".repeat(100_000), format!("a = {}", "[".repeat(100_000))] {
+            assert_eq!(complaints(&text, Scope::Anywhere).len(), 1);
+        }
+    }
+
     #[test]
     fn a_project_cannot_loosen_what_the_user_decided() {
         let text = "enabled = false\n[hook]\npermissions = \"allow\"\n";
