@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// The word that no table knows, or whose reading depends on its expansion.
-    pub fn next(&mut self) -> Result<Option<Item<'a>>, Refusal> {
+    pub fn item(&mut self) -> Result<Option<Item<'a>>, Refusal> {
         if let Some((letters, word)) = self.cluster.take() {
             return self.letter(letters, word).map(Some);
         }
@@ -276,6 +276,9 @@ pub fn apply(flag: &Flag, value: Option<Value<'_>>, facts: &mut Facts) -> Result
             if value.is_some_and(|v| queries.iter().any(|q| v.may_be(q))) {
                 return refuse(Why::Query);
             }
+        }
+        Act::Manifest if name == "-f" && value.is_some_and(|v| v.may_be(b"-")) => {
+            return refuse(Why::Stdin);
         }
         act => facts.note(act, value),
     }
