@@ -248,7 +248,7 @@ fn opens_no_file_but_settings() {
         });
         ours.map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(opened("git status && ls -la"), [String::new(); 0]);
+    assert_eq!(opened("git status && ls -la"), Vec::<String>::new());
     for call in opened("cargo build") {
         let settings = [
             "settings",

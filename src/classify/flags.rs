@@ -253,6 +253,7 @@ fn is_count(word: &Word<'_>) -> bool {
 fn open_start(word: Option<&Word<'_>>) -> Result<bool, Refusal> {
     match word {
         Some(w) if w.shape >= Shape::Some => Err(unfixed(&w.text)),
+        Some(w) if w.shape == Shape::Number && w.text.starts_with(b"-") => Err(unfixed(&w.text)),
         Some(w) if w.shape == Shape::One => match &*w.text {
             [] | [b'-'] => Err(unfixed(&w.text)),
             [b'0'..=b'9' | b'.', ..] => Err(unfixed(&w.text)),
