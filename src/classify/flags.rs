@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// The word that no table knows, or whose reading depends on its expansion.
-    pub fn next(&mut self) -> Result<Option<Item<'a>>, Refusal> {
+    pub fn item(&mut self) -> Result<Option<Item<'a>>, Refusal> {
         if let Some((letters, word)) = self.cluster.take() {
             return self.letter(letters, word).map(Some);
         }
@@ -253,6 +253,7 @@ fn is_count(word: &Word<'_>) -> bool {
 fn open_start(word: Option<&Word<'_>>) -> Result<bool, Refusal> {
     match word {
         Some(w) if w.shape >= Shape::Some => Err(unfixed(&w.text)),
+        Some(w) if w.shape == Shape::Number && w.text.starts_with(b"-") => Err(unfixed(&w.text)),
         Some(w) if w.shape == Shape::One => match &*w.text {
             [] | [b'-'] => Err(unfixed(&w.text)),
             [b'0'..=b'9' | b'.', ..] => Err(unfixed(&w.text)),
@@ -276,6 +277,9 @@ pub fn apply(flag: &Flag, value: Option<Value<'_>>, facts: &mut Facts) -> Result
             if value.is_some_and(|v| queries.iter().any(|q| v.may_be(q))) {
                 return refuse(Why::Query);
             }
+        }
+        Act::Manifest if name == "-f" && value.is_some_and(|v| v.may_be(b"-")) => {
+            return refuse(Why::Stdin);
         }
         act => facts.note(act, value),
     }

@@ -213,7 +213,7 @@ fn find_row<'a>(
         return subcommand(tool, walk.word(), walk.rest(), facts);
     }
     loop {
-        match walk.next()? {
+        match walk.item()? {
             Some(Item::Option(flag, value)) => flags::apply(flag, value, facts)?,
             Some(Item::Operand(word)) => return subcommand(tool, Some(word), walk.rest(), facts),
             Some(Item::End) | None => return subcommand(tool, None, walk.rest(), facts),
@@ -278,7 +278,7 @@ struct Judged {
 
 impl Judged {
     fn walk(&mut self, walk: &mut Walk<'_>) -> Result<(), Refusal> {
-        while let Some(item) = walk.next()? {
+        while let Some(item) = walk.item()? {
             match item {
                 Item::Option(flag, value) => self.option(flag, value)?,
                 Item::Operand(word) if self.row.operands == Operands::Program => {
@@ -389,7 +389,7 @@ impl Judged {
             Rest::Native => {
                 let mut inner =
                     Walk::new(walk.rest(), &[tables::native::MAKE, tables::native::NINJA]);
-                while let Some(item) = inner.next()? {
+                while let Some(item) = inner.item()? {
                     match item {
                         Item::Option(flag, value) => self.native(flag, value)?,
                         Item::Operand(word) => self.make_word(word)?,
@@ -417,6 +417,9 @@ impl Judged {
 
     fn finish(mut self, name: &[u8]) -> Result<Accepted, Refusal> {
         if self.row.operands == Operands::Inputs && self.facts.operands.is_empty() {
+            return Err(Refusal::new(Why::Query, name));
+        }
+        if self.row.tool == Tool::Cmake && self.facts.directory.is_none() && !self.facts.unsure {
             return Err(Refusal::new(Why::Query, name));
         }
         let foreign = |t: &OsString| !t.as_encoded_bytes().windows(7).any(|w| w == b"-linux-");

@@ -183,7 +183,7 @@ impl Wrapper {
         let mut operands = 0;
         loop {
             let before = walk.rest();
-            match walk.next()? {
+            match walk.item()? {
                 Some(Item::Option(flag, value)) => {
                     if let Veto(why) = flag.act {
                         return Err(Refusal::new(why, self.name.as_bytes()));

@@ -54,7 +54,7 @@ pub fn by_rules(command: &str, rules: &Rules, mode: Option<&str>) -> Decision {
         return Decision::None;
     }
     let allowed = |p: &Part<'_>| rules.allow.iter().any(|r| r.permits(p));
-    let whole = rules.allow.iter().any(|r| *r == Rule::Everything);
+    let whole = rules.allow.contains(&Rule::Everything);
     let each = parts
         .iter()
         .all(|p| (!p.writes && allowed(p)) || is_harmless(p));

@@ -1,0 +1,446 @@
+//! The hook as a process: documents in, answers out, and what it touches on the way.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const RCH: &str = env!("CARGO_BIN_EXE_rch");
+
+/// A home of its own, removed at the end.
+struct Home(PathBuf);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn home(name: &str) -> Home {
+    let dir = std::env::temp_dir().join(format!("rch-hook-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(dir.join("project/.claude")).unwrap();
+    fs::create_dir_all(dir.join(".claude")).unwrap();
+    Home(dir)
+}
+
+impl Home {
+    fn rch(&self, args: &[&str]) -> Command {
+        let mut cmd = Command::new(RCH);
+        self.at_home(&mut cmd).args(args);
+        cmd
+    }
+
+    fn at_home<'a>(&self, cmd: &'a mut Command) -> &'a mut Command {
+        cmd.env_clear()
+            .env("HOME", &self.0)
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(self.0.join("project"))
+    }
+
+    fn hook(&self, document: &[u8]) -> Output {
+        feed(&mut self.rch(&[]), document)
+    }
+
+    /// The answer to Claude Code's document for `command`.
+    fn claude(&self, command: &str) -> String {
+        let document = serde_json::json!({
+            "hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": self.0.join("project"),
+            "permission_mode": "default", "tool_input": {"command": command, "timeout": 9000},
+        });
+        let out = self.hook(document.to_string().as_bytes());
+        assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn settings(&self, text: &str) {
+        fs::write(self.0.join(".claude/settings.json"), text).unwrap();
+    }
+}
+
+fn feed(cmd: &mut Command, bytes: &[u8]) -> Output {
+    let mut child = cmd
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may leave without reading everything.
+    let _ = child.stdin.take().unwrap().write_all(bytes);
+    child.wait_with_output().unwrap()
+}
+
+/// Anything at all on stdin: exit 0 and silence.
+#[test]
+fn bad_input_is_answered_by_silence() {
+    let home = home("bad");
+    let deep = format!(
+        r#"{{"tool_name":"Bash","tool_input":{{"command":"cargo build","x":{}}}}}"#,
+        "[".repeat(100_000)
+    );
+    let huge = format!(
+        r#"{{"tool_name":"Bash","tool_input":{{"command":"cargo build","x":"{}"}}}}"#,
+        "y".repeat(11 << 20)
+    );
+    let cases: &[&[u8]] = &[
+        b"", b"{", b"null", b"[]", b"cargo build", b"\"command\" cargo", b"\xff\xfe\"command\"cargo",
+        br#"{"tool_name":"Bash","tool_input":{"command":42}}cargo"#,
+        br#"{"tool_name":"Bash","tool_input":{"command":["cargo","build"]}}"#,
+        br#"{"tool_name":"Bash","tool_input":"command cargo"}"#,
+        br#"{"tool_name":"Bash","tool_input":{"command":"cargo build","command":"ls"}}"#,
+        br#"{"tool_name":"Write","tool_input":{"command":"cargo build"}}"#,
+        br#"{"hook_event_name":"PostToolUse","tool_name":"Bash","tool_input":{"command":"cargo build"}}"#,
+        br#"{"tool_name":"Bash","tool_input":{"command":"cargo build \ud800"}}"#,
+        br#"{"tool_name":"Bash","tool_input":{"command":"cargo build\u0000"}}"#,
+        br#"{"tool_name":"Bash","tool_input":{"command":"cargo build"}"#,
+        deep.as_bytes(),
+        huge.as_bytes(),
+    ];
+    for case in cases {
+        let out = home.hook(case);
+        let shown = String::from_utf8_lossy(case.get(..100).unwrap_or(case)).into_owned();
+        assert_eq!(
+            (out.status.code(), out.stdout.len(), out.stderr.len()),
+            (Some(0), 0, 0),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn every_field_is_kept_and_only_the_command_changes() {
+    let home = home("fields");
+    let input = "{\"description\":\"B\\u00fcild\", \"timeout\" : 1.50e3,\"x\":{\"command\":1},\"command\":\"cd a\\t&& cargo build 2>&1\",\"run_in_background\":true}";
+    let document = format!("{{\"tool\":\"Bash\",\"input\":{input}}}");
+    let out = String::from_utf8(home.hook(document.as_bytes()).stdout).unwrap();
+    let expected = input.replace("cargo build", &format!("{RCH} exec -- cargo build"));
+    assert_eq!(
+        out,
+        format!(
+            "{{\"hookSpecificOutput\":{{\"hookEventName\":\"PreToolUse\",\"updatedInput\":{expected}}}}}"
+        )
+    );
+}
+
+/// Clients match rules against the rewritten text only; the user's rules were written for the original.
+#[test]
+fn the_users_rules_are_applied_to_the_original() {
+    let home = home("rules");
+    for (rules, command, expected) in [
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "cargo test x",
+            "allow",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "cd app && RUST_BACKTRACE=1 timeout 9 cargo test 2>&1 | tail -5",
+            "allow",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "cargo test && rm -rf x",
+            "none",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "cargo test > x",
+            "none",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "echo `rm x`; cargo test",
+            "none",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "RUSTFLAGS=x cargo test",
+            "none",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "env A=1 cargo test",
+            "none",
+        ),
+        (
+            r#"{"allow":["Bash(cargo test:*)"]}"#,
+            "cd /etc && cargo test",
+            "none",
+        ),
+        (r#"{"allow":["Bash(cargo b:*)"]}"#, "cargo build", "none"),
+        (r#"{"allow":["Bash"]}"#, "make && rm x", "allow"),
+        (
+            r#"{"allow":["Bash(cargo *)"],"ask":["Bash(cargo test:*)"]}"#,
+            "cargo test",
+            "ask",
+        ),
+        (
+            r#"{"allow":["Bash"],"deny":["Bash(cargo test:*)"]}"#,
+            "X=1 env Y=2 cargo test",
+            "silence",
+        ),
+        (
+            r#"{"allow":["Bash"],"deny":["Bash(rm:*)"]}"#,
+            "cargo build; rm -r x",
+            "silence",
+        ),
+        (
+            r#"{"deny":["Bash(git:*)","Read(x)"]}"#,
+            "cargo build",
+            "none",
+        ),
+    ] {
+        home.settings(&format!("{{\"permissions\":{rules}}}"));
+        let answer = home.claude(command);
+        let got = match &answer {
+            a if a.is_empty() => "silence",
+            a if a.contains(r#""permissionDecision":"allow""#) => "allow",
+            a if a.contains(r#""permissionDecision":"ask""#) => "ask",
+            _ => "none",
+        };
+        assert_eq!(got, expected, "{rules} {command}: {answer}");
+    }
+    home.settings("{ not json");
+    assert_eq!(home.claude("cargo build"), "");
+    home.settings(r#"{"sandbox":{"enabled":true}}"#);
+    assert_eq!(home.claude("cargo build"), "");
+    home.settings("");
+    fs::write(
+        home.0.join("project/.claude/settings.local.json"),
+        r#"{"permissions":{"deny":["Bash(cargo:*)"]}}"#,
+    )
+    .unwrap();
+    assert_eq!(home.claude("cargo build"), "");
+}
+
+/// What the hook opens, by strace: nothing for other commands, settings and /proc/…/cmdline for ours.
+#[test]
+fn opens_no_file_but_settings() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return;
+    }
+    let home = home("strace");
+    home.settings("{}");
+    let opened = |command: &str| {
+        let trace = home.0.join("trace");
+        let mut cmd = Command::new("strace");
+        home.at_home(&mut cmd)
+            .args(["-f", "-e", "trace=file,network,process", "-o"])
+            .arg(&trace)
+            .arg(RCH);
+        let document = format!(
+            r#"{{"tool_name":"Bash","cwd":"{}/project","tool_input":{{"command":"{command}"}}}}"#,
+            home.0.display()
+        );
+        assert!(feed(&mut cmd, document.as_bytes()).status.success());
+        let trace = fs::read_to_string(trace).unwrap();
+        let calls = trace.lines().filter(|l| {
+            ["open", "stat", "access", "socket", "clone", "fork"]
+                .iter()
+                .any(|c| l.contains(c))
+        });
+        // What the dynamic loader of a debug build opens is not ours.
+        let ours = calls.filter(|l| {
+            !["/lib/", "/etc/ld.so", "\"\"", "+++", "/proc/self/maps"]
+                .iter()
+                .any(|x| l.contains(x))
+        });
+        ours.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(opened("git status && ls -la"), Vec::<String>::new());
+    for call in opened("cargo build") {
+        let settings = [
+            "settings",
+            ".config/rch",
+            ".rch/",
+            "/cmdline",
+            RCH,
+            "cgroup",
+        ];
+        assert!(settings.iter().any(|s| call.contains(s)), "{call}");
+    }
+}
+
+const OTHERS: &str = r#"{
+    "z": 1,
+    "hooks": {
+        "Stop": [],
+        "PreToolUse": [
+            {"matcher": "Bash", "hooks": [{"type": "command", "command": "/opt/x/rch exec"}]}
+        ]
+    },
+    "a": [true, null, 1.50]
+}
+"#;
+
+#[test]
+fn install_keeps_everything_else() {
+    let home = home("install");
+    let file = home.0.join(".claude/settings.json");
+    home.settings(OTHERS);
+    let real = home.0.join("real.json");
+    fs::rename(&file, &real).unwrap();
+    symlink(&real, &file).unwrap();
+    for _ in 0..2 {
+        assert!(home.rch(&["hook", "install"]).status().unwrap().success());
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text.matches(&format!("\"{RCH}\"")).count(), 1, "{text}");
+    let order =
+        ["\"z\"", "\"Stop\"", "/opt/x/rch exec", RCH, "\"a\""].map(|k| text.find(k).unwrap());
+    assert!(order.is_sorted(), "{text}");
+    assert!(file.is_symlink() && text.contains("\n    \"z\""));
+    assert_eq!(
+        fs::read_to_string(home.0.join("real.json.rch-backup")).unwrap(),
+        OTHERS
+    );
+    assert!(home.rch(&["hook", "uninstall"]).status().unwrap().success());
+    let value = |t: &str| serde_json::from_str::<serde_json::Value>(t).unwrap();
+    assert_eq!(value(&fs::read_to_string(&file).unwrap()), value(OTHERS));
+}
+
+#[test]
+fn install_refuses_what_it_cannot_keep() {
+    let home = home("refuse");
+    let file = home.0.join(".claude/settings.json");
+    for bad in [
+        "{ // comment\n}",
+        "[]",
+        r#"{"hooks":[]}"#,
+        r#"{"hooks":{"PreToolUse":{}}}"#,
+    ] {
+        home.settings(bad);
+        let out = home.rch(&["hook", "install"]).output().unwrap();
+        assert_eq!(out.status.code(), Some(1), "{bad}");
+        assert!(
+            String::from_utf8_lossy(&out.stderr).contains("settings.json"),
+            "{out:?}"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), bad);
+    }
+    home.settings("{}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(
+        home.rch(&["hook", "install"]).status().unwrap().code(),
+        Some(1)
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+}
+
+#[test]
+fn install_knows_three_agents() {
+    let home = home("agents");
+    for (agent, file, event) in [
+        ("claude", ".claude/settings.json", "PreToolUse"),
+        ("codex", ".codex/hooks.json", "PreToolUse"),
+        ("gemini", ".gemini/settings.json", "BeforeTool"),
+    ] {
+        assert!(
+            home.rch(&["hook", "install", "--agent", agent])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let text = fs::read_to_string(home.0.join(file)).unwrap();
+        assert!(text.contains(event) && text.contains(RCH), "{text}");
+    }
+    let out = home.rch(&["hook", "status"]).output().unwrap();
+    assert_eq!(
+        String::from_utf8(out.stdout)
+            .unwrap()
+            .matches(" installed ")
+            .count(),
+        3
+    );
+}
+
+fn tool(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A link that finds itself further down PATH must not run itself for ever.
+#[test]
+fn masquerade_finds_the_real_tool_past_its_links() {
+    let home = home("masq");
+    let dirs = ["one", "two", "real"].map(|d| home.0.join(d));
+    for dir in &dirs[..2] {
+        assert!(
+            home.rch(&["masquerade", "install", dir.to_str().unwrap()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    // The real make calls make again, as makefiles do.
+    tool(
+        &dirs[2].join("make"),
+        "#!/bin/sh\necho \"real make $*\"\n[ \"$1\" = again ] || make again\nexit 3\n",
+    );
+    let path = format!(
+        "{}:{}:{}:/usr/bin:/bin",
+        dirs[0].display(),
+        dirs[1].display(),
+        dirs[2].display()
+    );
+    let mut make = Command::new(dirs[0].join("make"));
+    let out = home
+        .at_home(&mut make)
+        .env("PATH", path)
+        .arg("-n")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(out.stdout).unwrap(),
+        "real make -n\nreal make again\n"
+    );
+    assert_eq!(out.status.code(), Some(3));
+    let mut none = Command::new(dirs[0].join("meson"));
+    let out = home
+        .at_home(&mut none)
+        .env("PATH", &dirs[0])
+        .arg("setup")
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(127));
+    let gone = home
+        .rch(&["masquerade", "uninstall", dirs[1].to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(gone.success() && !dirs[1].exists());
+}
+
+#[test]
+fn a_session_gets_the_masquerade_folder_in_its_path() {
+    let home = home("session");
+    assert!(
+        home.rch(&["hook", "install", "--masquerade"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let text = fs::read_to_string(home.0.join(".claude/settings.json")).unwrap();
+    assert!(
+        text.contains("SessionStart")
+            && text.contains("session-start")
+            && !text.contains("PreToolUse"),
+        "{text}"
+    );
+    let env = home.0.join("env");
+    assert!(
+        home.rch(&["hook", "session-start"])
+            .env("CLAUDE_ENV_FILE", &env)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let line = fs::read_to_string(env).unwrap();
+    assert!(
+        line.starts_with("export PATH=") && line.contains(".local/share/rch/bin:\"$PATH\""),
+        "{line}"
+    );
+    assert!(home.0.join(".local/share/rch/bin/cargo").is_symlink());
+}
