@@ -328,7 +328,8 @@ impl Session {
         let Phase::Running(running) = &mut self.phase else {
             return Ok(());
         };
-        for (stream, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+        // The warden's report first: it says `Started` before the job can say anything.
+        for (stream, _) in ready.iter().enumerate().rev().filter(|(_, ready)| **ready) {
             running.read(stream, &mut self.out)?;
         }
         if running.open != [false; 3] {

@@ -67,9 +67,9 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         env: &exec.env,
     };
     let identities = known.identities(&accepted, &exec.argv, place)?;
-    let project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
-    let rules = Rules::new(&project, &config.transfer)?;
-    let manifest = scan::scan(&project, &rules, SCANNERS)?;
+    let mut project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
+    let home = PathBuf::from(var("HOME").unwrap_or_default());
+    let (manifest, rules) = scan::tree(&mut project, &config.transfer, &home, SCANNERS)?;
     too_large(&manifest, config.transfer.max_transfer_mb)?;
     let collect = products::collect(
         &accepted,

@@ -21,7 +21,7 @@ use crate::ids::{JobId, ManifestId, WorkerId};
 use crate::job::Stage;
 use crate::landing::{self, Landing};
 use crate::lanebook;
-use crate::manifest::{Entry, Manifest};
+use crate::manifest::Manifest;
 use crate::plan::rsync;
 use crate::poll::Ready;
 use crate::products::{self, Memory};
@@ -690,14 +690,9 @@ impl Daemon {
             .filter(|p| !landed.written.iter().any(|(n, _)| *n == p.name))
             .map(|p| p.name.clone())
             .collect();
-        let synced: Vec<(Name, Entry)> = landed
-            .written
-            .iter()
-            .filter(|(n, _)| attempt.produced.iter().any(|p| p.changed && p.name == *n))
-            .cloned()
-            .collect();
-        if !spoilt.is_empty() || !synced.is_empty() {
-            let manifest = Arc::new(attempt.manifest.updated(&synced, &spoilt));
+        let held = landed.settle(&attempt.manifest, &survey.rules, &survey.project);
+        let manifest = Arc::new(held.updated(&[], &spoilt));
+        if manifest != attempt.manifest {
             let record = self.lanes.path(&worker, survey.lane, lane);
             let holds = attempt.holds;
             attempt.manifest = manifest.clone();

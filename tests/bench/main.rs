@@ -4,6 +4,8 @@
 //! alternate, so that whatever else the machine does falls on both; medians are compared. Run by
 //! `scripts/bench`, which builds the static binaries and names them in `RCH_TEST_BIN`.
 
+#![allow(clippy::print_stdout)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -128,22 +128,15 @@ impl Home {
 
     pub fn stop(&self) {
         if let Ok(mut daemon) = Daemon::connect(&self.socket()) {
-            let pid = {
-                let _ = daemon.ask(&Ask::Stop);
-                while daemon.next(Duration::from_secs(10)).is_ok() {}
-                self.path()
-            };
-            let _ = pid;
+            let _ = daemon.ask(&Ask::Stop);
+            while daemon.next(Duration::from_secs(10)).is_ok() {}
         }
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if let Ok(mut daemon) = Daemon::connect(&self.socket()) {
-            let _ = daemon.ask(&Ask::Stop);
-            while daemon.next(Duration::from_secs(10)).is_ok() {}
-        }
+        self.stop();
         if std::thread::panicking() {
             eprintln!("kept: {}\n{}", self.dir.path().display(), self.log());
         }

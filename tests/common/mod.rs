@@ -4,7 +4,7 @@
 //! Nothing here is a fake. A worker is a real sshd in namespaces of its own (mounts, processes), with
 //! its own user, home and /tmp, in which the project's path does not exist.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod compare;
 pub mod home;
