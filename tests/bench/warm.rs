@@ -12,7 +12,8 @@ use super::{median, ms, row, timed};
 
 const ROUNDS: usize = 21;
 
-/// globset has five dependencies; all are vendored beside it, so that neither side needs a network.
+/// globset has five dependencies; all it names is vendored into the project, so that neither side
+/// needs a network.
 fn project(home: &Home) -> PathBuf {
     let fetch = home.path().join("fetch");
     write(
@@ -20,12 +21,7 @@ fn project(home: &Home) -> PathBuf {
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[dependencies]\nglobset = \"0.4\"\n",
     );
     write(&fetch.join("lib.rs"), "");
-    let mut vendor = Command::new("cargo");
-    vendor
-        .args(["vendor", "--quiet"])
-        .current_dir(&fetch)
-        .stdout(Stdio::null());
-    assert!(vendor.status().unwrap().success(), "cargo vendor");
+    vendor(&fetch);
     let project = home.project.clone();
     succeed(
         Command::new("cp")
@@ -33,23 +29,28 @@ fn project(home: &Home) -> PathBuf {
             .arg(fetch.join("vendor/globset/."))
             .arg(&project),
     );
-    succeed(
-        Command::new("cp")
-            .arg("-a")
-            .arg(fetch.join("vendor"))
-            .arg(&project),
-    );
-    write(
-        &project.join(".cargo/config.toml"),
-        "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n",
-    );
     let manifest = std::fs::read_to_string(project.join("Cargo.toml")).unwrap();
     write(
         &project.join("Cargo.toml"),
         &format!("{manifest}\n[workspace]\nexclude = [\"vendor\"]\n"),
     );
     let _ = std::fs::remove_file(project.join("Cargo.lock"));
+    vendor(&project);
+    write(
+        &project.join(".cargo/config.toml"),
+        "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n",
+    );
     project
+}
+
+/// With the tester's own cargo home, which may reach a registry.
+fn vendor(dir: &Path) {
+    succeed(
+        Command::new("cargo")
+            .args(["vendor", "--quiet"])
+            .current_dir(dir)
+            .stdout(Stdio::null()),
+    );
 }
 
 fn succeed(cmd: &mut Command) {
@@ -123,7 +124,7 @@ fn edit(project: &Path, n: usize) {
     let text = text.split("\n// edit").next().unwrap();
     write(
         &path,
-        &format!("{text}\n// edit {n}\npub fn edited() -> usize {{ {n} }}\n"),
+        &format!("{text}\n// edit {n}\n/// Edited.\npub fn edited() -> usize {{ {n} }}\n"),
     );
 }
 
