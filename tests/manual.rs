@@ -395,7 +395,7 @@ fn check(table: &[Row], messages: &[(String, Vec<u8>)]) {
 /// Encodes, and takes the variant's name from its debug form.
 macro_rules! encoded {
     ($($message:expr),* $(,)?) => {
-        vec![$({
+        [$({
             let message = $message;
             let mut out = vec![];
             message.encode(&mut out);
