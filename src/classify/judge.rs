@@ -1,4 +1,7 @@
 //! One command's words against the rules: find the row, walk the flags, judge operands and targets.
+//!
+//! It sees words as the lexer left them, so that an argument that the shell has yet to expand is
+//! judged as what it is, unknown, and decides only where nothing it could become would matter.
 
 use std::ffi::OsString;
 
