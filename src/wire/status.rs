@@ -165,6 +165,7 @@ pub struct Probe {
     pub ok: bool,
     /// Why not; empty if ok.
     pub error: String,
+    /// The remedy; with `ok`, how to give the worker an `rch-wkr` of our version.
     pub hint: String,
     pub latency_ms: f64,
     pub slots: u32,

@@ -11,6 +11,7 @@ use crate::cli::grid::bytes;
 use crate::cli::out::clean;
 use crate::cli::status::count;
 use crate::hook::walk;
+use crate::shell::quoted;
 use crate::wire::status::{Plan, PlanWorker};
 
 /// Walks the command through the tiers.
@@ -19,15 +20,6 @@ pub(super) fn tiers(argv: &[OsString], threshold: f64) {
     let (walk, _) = walk::walk(&words.join(" "), threshold);
     let kept = walk.lines().filter(|l| !l.starts_with("rewritten:"));
     put(kept.map(|l| format!("rch: {l}\n")).collect());
-}
-
-/// A word as a shell would want it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Shows the daemon's answer.
@@ -156,12 +148,5 @@ mod tests {
              rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\
              rch:   src/main.rs\n"
         );
-    }
-
-    #[test]
-    fn words_are_quoted_as_a_shell_wants_them() {
-        assert_eq!(quoted("--features=a,b"), "--features=a,b");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }
