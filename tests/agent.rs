@@ -91,8 +91,9 @@ fn what_the_command_sets_itself_travels() {
         "all:\n\t@echo \"[$$MINE] [$$THEIRS] [$$MY_TOKEN]\"\n",
     );
     let rch = bin("rch");
+    // With a command behind it, or the shell becomes `timeout` and what it was given looks like its own.
     let script = format!(
-        "MINE=1 MY_TOKEN=x timeout 60 {} exec -- make",
+        "MINE=1 MY_TOKEN=x timeout 60 {} exec -- make; true",
         rch.display()
     );
     let output = home
