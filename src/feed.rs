@@ -77,6 +77,8 @@ pub struct Feed {
     offset: Stamp,
     level: i32,
     fed: Fed,
+    /// Content that was to be sent at first.
+    total: u64,
 }
 
 impl Feed {
@@ -97,6 +99,8 @@ impl Feed {
             let entry = manifest.get(name).filter(|e| !e.is_dir());
             entry.map_or(Stamp::MIN, |e| e.mtime)
         });
+        let files = puts.iter().filter_map(|name| manifest.get(name));
+        let total = files.filter(|e| e.is_file()).map(|e| e.size).sum();
         Feed {
             dirs: roots.iter().map(|_| None).collect(),
             roots,
@@ -107,7 +111,13 @@ impl Feed {
             offset: clock_offset_ns,
             level,
             fed: Fed::default(),
+            total,
         }
+    }
+
+    /// Content sent and to be sent, before compression.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.fed.bytes, self.total)
     }
 
     /// Appends the next messages (about `wire::CHUNK` of content) to `out`, as one `PACK`.

@@ -25,6 +25,8 @@ use crate::wire::{self, status};
 const AHEAD: usize = 64 << 10;
 /// How often a waiting client is told that its job goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How often a progress line's figures change, at most.
+const FRAME: Duration = Duration::from_millis(100);
 /// More clients than this are turned away, and run locally.
 const CLIENTS: usize = 1000;
 
@@ -34,6 +36,10 @@ pub(super) struct Client {
     require_remote: bool,
     greeted: bool,
     doing: Doing,
+    /// Its stderr is a terminal, where people see a progress line.
+    terminal: bool,
+    /// The stage that it was last told of.
+    stage: Option<Stage>,
     told: Instant,
     /// It has its answer; the connection ends when that is written.
     done: bool,
@@ -73,6 +79,14 @@ impl Client {
             _ => None,
         }
     }
+
+    /// Whether it is to be told that its job is at `stage`.
+    fn wants(&self, stage: Stage, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.told);
+        let moving = matches!(stage, Stage::Syncing | Stage::Returning);
+        let news = self.stage != Some(stage) || (moving && since >= FRAME);
+        self.conn.backlog() == 0 && (since >= SIGN_OF_LIFE || (self.terminal && news))
+    }
 }
 
 impl Daemon {
@@ -109,6 +123,8 @@ impl Daemon {
             require_remote: false,
             greeted: false,
             doing: Doing::Nothing,
+            terminal: false,
+            stage: None,
             told: self.now,
             done: false,
         };
@@ -190,7 +206,7 @@ impl Daemon {
             return;
         };
         let agent = agent(&exec, client.pid);
-        let require_remote = exec.require_remote;
+        let (require_remote, terminal) = (exec.require_remote, exec.tty.1);
         match self.submit(id, exec, agent) {
             Ok(job) => {
                 let now = self.now;
@@ -199,6 +215,8 @@ impl Daemon {
                 };
                 client.doing = Doing::Job { id: job, at: 0 };
                 client.require_remote = require_remote;
+                client.terminal = terminal;
+                client.stage = Some(Stage::Scanning);
                 client.told = now;
                 FromDaemon::Progress(status::Phase::Scanning).encode(client.conn.out());
             }
@@ -430,6 +448,11 @@ impl Daemon {
         match job.stage() {
             Stage::Done(Outcome::Remote) => {
                 let exit = job.exit.unwrap_or(Exit::Code(0));
+                let row = self.recent.iter().find(|row| row.id == job.id.0);
+                if let Some(row) = row.cloned() {
+                    FromDaemon::Progress(status::Phase::Over(Box::new(row)))
+                        .encode(client.conn.out());
+                }
                 self.tell(id, &FromDaemon::Exited(exit));
             }
             Stage::Done(Outcome::Cancelled) => self.tell(id, &FromDaemon::Exited(Exit::Signal(15))),
@@ -439,9 +462,14 @@ impl Daemon {
                 let until = now + Duration::from_millis(self.config.compilation.queue_timeout_ms);
                 self.go_local(id, reason, until);
             }
-            _ if now >= client.told + SIGN_OF_LIFE && client.conn.backlog() == 0 => {
+            stage if client.wants(stage, now) => {
                 client.told = now;
-                FromDaemon::Progress(job.phase()).encode(client.conn.out());
+                client.stage = Some(stage);
+                let mut phase = job.phase();
+                if let status::Phase::Queued { place, .. } = &mut phase {
+                    *place = u32::try_from(self.queue.place(job.id)).unwrap_or(0);
+                }
+                FromDaemon::Progress(phase).encode(client.conn.out());
             }
             _ => {}
         }

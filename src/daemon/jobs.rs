@@ -61,6 +61,8 @@ pub(super) struct Job {
 pub(super) struct Moved {
     pub(super) sent_files: u32,
     pub(super) sent_bytes: u64,
+    /// Content sent and to be sent, before compression; `None` until a difference is known.
+    pub(super) content: Option<(u64, u64)>,
     pub(super) back_files: u32,
     pub(super) back_bytes: u64,
     pub(super) remote_ms: u64,
@@ -148,10 +150,11 @@ impl Job {
                 reason: self.waits.clone(),
             },
             Stage::Connecting | Stage::Syncing => {
-                let total = self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let whole = || self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let (done, total) = self.moved.content.unwrap_or_else(|| (0, whole()));
                 status::Phase::Syncing {
                     worker,
-                    done: self.moved.sent_bytes,
+                    done,
                     total,
                 }
             }
@@ -266,7 +269,12 @@ impl Daemon {
                 continue;
             };
             let wish = job.survey.as_ref().map_or(1, |s| s.wish);
-            match sched::choose(&candidates, wish) {
+            let choice = sched::choose(&candidates, wish);
+            if job.survey.as_ref().is_some_and(|s| s.dry_run) {
+                self.explain(id, &candidates, &choice);
+                continue;
+            }
+            match choice {
                 Choice::Go(at, slots) => self.assign(id, &candidates[at].id.clone(), slots),
                 Choice::Busy => {
                     job.waits = "all workers are busy".into();

@@ -8,6 +8,7 @@
 //! all stands.
 
 mod clients;
+mod explain;
 mod jobs;
 mod links;
 mod report;
@@ -69,6 +70,7 @@ enum Report {
     Chosen(JobId, u64, Vec<crate::wire::worker::Produced>),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
     Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
+    Planned(JobId, Box<status::Plan>),
     /// Nothing anybody waits for.
     Nothing,
 }
@@ -216,6 +218,7 @@ impl Daemon {
             Report::Chosen(id, attempt, files) => self.chosen(id, attempt, files),
             Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),
             Report::Rescanned(id, attempt, rescan) => self.rescanned(id, attempt, *rescan),
+            Report::Planned(id, plan) => self.planned(id, &plan),
             Report::Nothing => {}
         }
     }
