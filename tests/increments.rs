@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use common::compare::steady;
 use common::home::{Home, shared_key};
 use common::sshd::Sshd;
-use common::{sample_crate, write};
+use common::write;
 
 /// xorshift: the same edits in every run.
 struct Dice(u64);
@@ -84,7 +84,7 @@ fn begin(dir: &Path) {
     write(&dir.join("data/text.txt"), "text 0\n");
     write(&dir.join("Makefile"), MAKEFILE);
     write(&dir.join("c/common.h"), "#define COMMON 0\n");
-    write(&dir.join(".gitignore"), "target\n*.o\nprog\n");
+    write(&dir.join(".gitignore"), "target\n*.o\nprog\nCargo.lock\n");
     write(&dir.join("src/list.rs"), &list(&BTreeSet::new()));
     write(&dir.join("c/main.c"), &c_main(&BTreeSet::new()));
 }
@@ -120,7 +120,6 @@ enum Do {
     Mode(String, u32),
     Link(String, String),
     Touch(String),
-    Git(&'static [&'static str]),
 }
 
 impl Do {
@@ -139,7 +138,6 @@ impl Do {
                 let now = std::time::SystemTime::now();
                 file.unwrap().set_modified(now).unwrap();
             }
-            Do::Git(args) => git(dir, args),
         }
     }
 }
@@ -233,7 +231,10 @@ impl Life {
             },
             6 => {
                 let mode = [0o644, 0o755, 0o600][self.dice.roll(3)];
-                ("chmod", vec![Do::Mode("data/text.txt".into(), mode)])
+                let path = "data/text.txt".to_string();
+                // A mode alone is sent with the file, which the worker then dates anew: one build
+                // more than here.
+                ("chmod", vec![Do::Mode(path.clone(), mode), Do::Touch(path)])
             }
             7 => {
                 let name = format!("link{}", self.step);

@@ -130,6 +130,7 @@ fn entry() -> Entry {
         ctime: 1,
         ino: 1,
         racy: false,
+        hash: 0,
     }
 }
 
