@@ -740,7 +740,14 @@ fn first_feed(order: Order) -> Result<Fed> {
         (None, None) => Arc::default(),
     };
     let changes = base.changes(&order.manifest);
-    if changes.is_empty() && order.base.is_some() {
+    let mut feed = Feed::new(
+        &order.project,
+        order.manifest.clone(),
+        changes,
+        order.offset,
+        order.level,
+    );
+    if feed.calm(&base) && order.base.is_some() {
         let done = FeedDone {
             fed: feed::Fed::default(),
             manifest: order.manifest,
@@ -752,13 +759,6 @@ fn first_feed(order: Order) -> Result<Fed> {
             done: Some(done),
         });
     }
-    let feed = Feed::new(
-        &order.project,
-        order.manifest.clone(),
-        changes,
-        order.offset,
-        order.level,
-    );
     next_feed(feed, order.manifest)
 }
 

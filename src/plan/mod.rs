@@ -3,5 +3,6 @@
 
 pub mod copy;
 pub mod env;
+pub mod parallel;
 pub mod rsync;
 pub mod ssh;
