@@ -128,6 +128,8 @@ pub struct Plan {
     /// Slots it would like.
     pub wish: u32,
     pub workers: Vec<PlanWorker>,
+    /// What was measured, if that keeps it here.
+    pub stays: String,
     /// The worker it would go to; empty: none can take it now.
     pub chosen: String,
     /// Some could take it if they were not busy.

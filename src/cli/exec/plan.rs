@@ -48,6 +48,10 @@ fn text(plan: &Plan) -> String {
     for worker in &plan.workers {
         line(format!("worker {}", of_worker(worker, plan)));
     }
+    if !plan.stays.is_empty() {
+        line(format!("it would stay: {}", clean(&plan.stays)));
+        return out;
+    }
     line(match plan.chosen.as_str() {
         "" if plan.busy => "all workers that could take it are busy: it would wait".into(),
         "" => "no worker can take it: it would run here".into(),
@@ -148,5 +152,8 @@ mod tests {
              rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\
              rch:   src/main.rs\n"
         );
+        let stays = "it took 29 ms here".to_string();
+        let said = text(&Plan { stays, ..plan });
+        assert!(said.ends_with("refused: drained\nrch: it would stay: it took 29 ms here\n"));
     }
 }
