@@ -297,7 +297,7 @@ impl Daemon {
             Err(_) => self.refuse(
                 id,
                 &format!("no output of job '{job}' is kept"),
-                "rch status --jobs",
+                "'rch status --jobs' lists those there are",
             ),
         }
     }
@@ -307,7 +307,7 @@ impl Daemon {
             return self.refuse(
                 id,
                 &format!("job '{job}' is not active"),
-                "rch status --jobs",
+                "'rch status --jobs' lists those there are",
             );
         };
         for client in std::mem::take(&mut found.subscribers) {
@@ -319,7 +319,11 @@ impl Daemon {
 
     fn drain_asked(&mut self, id: ClientId, name: &str, on: bool) {
         let Some(worker) = self.workers.iter_mut().find(|w| w.id().as_str() == name) else {
-            return self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list");
+            return self.refuse(
+                id,
+                &format!("unknown worker '{name}'"),
+                "'rch workers list' names them",
+            );
         };
         worker.drained = on;
         match self.keep.drain(name, on) {
@@ -332,7 +336,11 @@ impl Daemon {
     pub(super) fn named(&mut self, id: ClientId, names: &[String]) -> Option<Vec<WorkerId>> {
         let known = |n: &&String| self.workers.iter().any(|w| w.id().as_str() == n.as_str());
         if let Some(name) = names.iter().find(|n| !known(n)) {
-            self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list");
+            self.refuse(
+                id,
+                &format!("unknown worker '{name}'"),
+                "'rch workers list' names them",
+            );
             return None;
         }
         let wanted =

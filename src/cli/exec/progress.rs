@@ -127,6 +127,8 @@ fn render(look: &Look, phase: &Phase, elapsed: Duration) -> String {
             format!("Syncing project{dots}  {sizes}  ({time})")
         }
         Phase::Running { worker } => format!("Running on {}{dots}  ({time})", clean(worker)),
+        // Which files come home is not known yet.
+        Phase::Returning { files: 0, .. } => format!("Returning artifacts{dots}  ({time})"),
         Phase::Returning { files, .. } => {
             let plural = if *files == 1 { "" } else { "s" };
             format!("Returning artifacts{dots} {files} file{plural} ({time})")
