@@ -365,7 +365,7 @@ fn a_file_that_might_have_changed_is_read_before_it_is_sent_again() {
             1,
         ));
         let changes = held.changes(&now);
-        assert_eq!(changes.puts, [name.clone()]);
+        assert_eq!(changes.puts, std::slice::from_ref(&name));
         let mut feed = Feed::new(&scratch.project(), now, changes, 0, 1);
         (feed.calm(held), feed)
     };
