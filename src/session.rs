@@ -17,6 +17,10 @@ use crate::time::{self, Stamp};
 use crate::wire::worker::{Facts, FromWorker, ToWorker};
 use crate::wire::{self, MAX_NOISE, PACK, PREAMBLE};
 
+/// The remedy where there is no `rch-wkr`, for who knows the way there to make exact.
+pub const COPY: &str = "copy rch-wkr to ~/.local/bin on the worker";
+/// The same where there is one of another version.
+pub const COPY_AGAIN: &str = "copy the rch-wkr of this version to the worker";
 /// From the start of the child to its `Ready`.
 const CONNECT: Duration = Duration::from_secs(15);
 /// How often a silent peer is asked for a sign of life.
@@ -394,7 +398,7 @@ fn version_error(version: &str, protocol: u16) -> Error {
         wire::VERSION,
         wire::PROTOCOL
     ))
-    .hint("copy the rch-wkr of this version to the worker")
+    .hint(COPY_AGAIN)
 }
 
 /// ssh's and the shell's own words, with the remedy where one is known.
@@ -402,7 +406,7 @@ fn explain(said: &str) -> Error {
     let hint = if said.contains("rch-wkr")
         && (said.contains("not found") || said.contains("No such file"))
     {
-        "copy rch-wkr to ~/.local/bin on the worker"
+        COPY
     } else if said.contains("Host key verification failed") {
         "connect once by hand with ssh to accept the host's key"
     } else if said.contains("Permission denied") {

@@ -254,14 +254,17 @@ impl Daemon {
                     return;
                 };
                 let timeout = Duration::from_millis(survey.config.compilation.queue_timeout_ms);
-                let priority = survey.priority;
+                let (priority, dry_run) = (survey.priority, survey.dry_run);
                 job.survey = Some(survey);
-                if let Some(why) = self.stays(id) {
-                    return self.local(id, &why);
+                let stays = self.stays(id);
+                if let Some(why) = stays.as_ref().filter(|_| !dry_run) {
+                    return self.local(id, why);
                 }
                 let Some(job) = self.jobs.get_mut(&id) else {
                     return;
                 };
+                // Told with all that would have been done without it.
+                job.reason = stays.unwrap_or_default();
                 job.stage.advance(Stage::Queued);
                 let until = self.now + timeout;
                 self.queue.push(Waiting {
