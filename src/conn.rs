@@ -29,6 +29,8 @@ pub struct Conn {
     output: Buffer,
     readable: bool,
     writable: bool,
+    /// Bytes written so far.
+    written: u64,
     /// The peer has closed, or reading failed; what is in `input` may still be taken.
     eof: bool,
 }
@@ -43,6 +45,7 @@ impl Conn {
             output: Buffer::default(),
             readable: true,
             writable: true,
+            written: 0,
             eof: false,
         }
     }
@@ -84,7 +87,10 @@ impl Conn {
         while self.writable && self.output.len() > 0 {
             let Some(wr) = &self.wr else { break };
             match fd::write(wr, self.output.bytes()) {
-                Ok(n) => self.output.take(n),
+                Ok(n) => {
+                    self.written += n as u64;
+                    self.output.take(n);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
@@ -136,6 +142,11 @@ impl Conn {
     /// Bytes still to be written.
     pub fn backlog(&self) -> usize {
         self.output.len()
+    }
+
+    /// Bytes the peer's end of the pipe has taken so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Nothing more will come: the peer closed and every whole frame has been taken.

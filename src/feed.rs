@@ -93,6 +93,8 @@ pub struct Feed {
     offset: Stamp,
     level: i32,
     fed: Fed,
+    /// Content that was to be sent at first.
+    total: u64,
 }
 
 impl Feed {
@@ -113,6 +115,8 @@ impl Feed {
             let entry = manifest.get(name).filter(|e| !e.is_dir());
             entry.map_or(Stamp::MIN, |e| e.mtime)
         });
+        let files = puts.iter().filter_map(|name| manifest.get(name));
+        let total = files.filter(|e| e.is_file()).map(|e| e.size).sum();
         Feed {
             dirs: roots.iter().map(|_| None).collect(),
             roots,
@@ -123,7 +127,13 @@ impl Feed {
             offset: clock_offset_ns,
             level,
             fed: Fed::default(),
+            total,
         }
+    }
+
+    /// Content sent and to be sent, before compression.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.fed.bytes, self.total)
     }
 
     /// Takes out what is as `base` has it, though `base` could not be sure. To be called before

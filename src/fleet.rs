@@ -16,6 +16,8 @@ const IN_A_ROW: u32 = 3;
 /// How far back outcomes count, and how many there must be for the share to mean something.
 const WINDOW: Duration = Duration::from_secs(60);
 const ENOUGH: usize = 5;
+/// Failures so close together have one cause (a connection that carried eight jobs), and count once.
+pub const ONE_CAUSE: Duration = Duration::from_secs(1);
 /// First pause of an open circuit; each failed trial doubles it.
 const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(480);
@@ -101,6 +103,7 @@ pub enum Circuit {
 pub struct Health {
     circuit: Circuit,
     in_a_row: u32,
+    failed_at: Option<Instant>,
     /// (when, whether it was a failure), within the window.
     recent: VecDeque<(Instant, bool)>,
     /// The last failure, for people.
@@ -112,6 +115,7 @@ impl Default for Health {
         Health {
             circuit: Circuit::Closed,
             in_a_row: 0,
+            failed_at: None,
             recent: VecDeque::new(),
             reason: String::new(),
         }
@@ -150,9 +154,14 @@ impl Health {
 
     /// They did not. True if this has opened the circuit.
     pub fn failure(&mut self, now: Instant, reason: &str) -> bool {
+        reason.clone_into(&mut self.reason);
+        let same = |at: Instant| now.duration_since(at) < ONE_CAUSE;
+        if self.failed_at.is_some_and(same) {
+            return false;
+        }
+        self.failed_at = Some(now);
         self.record(now, true);
         self.in_a_row += 1;
-        reason.clone_into(&mut self.reason);
         let pause = match self.circuit(now) {
             Circuit::Open { .. } => return false,
             Circuit::HalfOpen { pause, .. } => (pause * 2).min(LONGEST_PAUSE),
@@ -222,7 +231,8 @@ mod tests {
         let t = Instant::now();
         let mut h = Health::default();
         assert!(!h.failure(t, "a"));
-        assert!(!h.failure(t, "b"));
+        assert!(!h.failure(t + ONE_CAUSE, "b"));
+        let t = t + ONE_CAUSE * 2;
         assert!(h.failure(t, "c"));
         assert_eq!(
             h.circuit(t),
@@ -252,6 +262,17 @@ mod tests {
         );
         h.success(t);
         assert_eq!((h.circuit(t), h.reason()), (Circuit::Closed, ""));
+    }
+
+    /// One connection broke, and took eight jobs with it: the worker is not written off.
+    #[test]
+    fn failures_of_one_cause_count_once() {
+        let t = Instant::now();
+        let mut h = Health::default();
+        for _ in 0..8 {
+            assert!(!h.failure(t, "the connection was closed"));
+        }
+        assert_eq!(h.circuit(t), Circuit::Closed);
     }
 
     #[test]

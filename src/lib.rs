@@ -11,7 +11,7 @@
 //! |---|---|
 //! | 0 ground | [`sys`] (the only unsafe code), [`error`], [`bytes`], [`ids`], [`time`], [`log`], [`nearest`] |
 //! | 1 nouns | [`wire`] (both protocols), [`paths`], [`config`], [`shell`] (lexer), [`classify`] (which commands go), [`roots`] (which directories), [`exclude`], [`manifest`], [`elf`] |
-//! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`plan`] (ssh, rsync, environment), [`products`] (what comes home) |
+//! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`plan`] (ssh, rsync, environment), [`history`] (what was measured), [`products`] (what comes home) |
 //! | 3 hands | [`poll`] (mio), [`conn`], [`child`], [`session`], [`master`], [`crew`], [`spool`], [`lanebook`], [`scan`], [`feed`], [`landing`], [`toolchain`], [`client`] |
 //! | 4 programs | [`hook`], [`cli`], [`daemon`] |
 //! | `worker/` | `rch-wkr`; uses floors 0 and 1 only |
@@ -79,6 +79,7 @@ pub mod exclude;
 pub mod exit;
 pub mod feed;
 pub mod fleet;
+pub mod history;
 pub mod hook;
 pub mod ids;
 pub mod job;

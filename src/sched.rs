@@ -119,6 +119,20 @@ impl Queue {
         self.0.retain(|w| w.job != job);
     }
 
+    /// Somebody with a higher claim waits for the same job.
+    pub fn promote(&mut self, job: JobId, priority: Priority) {
+        let Some(at) = self.0.iter().position(|w| w.job == job) else {
+            return;
+        };
+        if priority < self.0[at].priority {
+            let waiting = self.0.remove(at);
+            self.push(Waiting {
+                priority,
+                ..waiting
+            });
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.0.iter()
     }
@@ -224,6 +238,9 @@ mod tests {
         assert_eq!(q.iter().map(|w| w.job.0).collect::<Vec<_>>(), [3, 1, 4, 2]);
         assert_eq!(q.place(JobId(4)), 3);
         assert_eq!(q.expired(t), Some(JobId(3)));
+        q.promote(JobId(2), Priority::High);
+        q.promote(JobId(1), Priority::Low);
+        assert_eq!(q.iter().map(|w| w.job.0).collect::<Vec<_>>(), [2, 1, 4]);
         q.remove(JobId(1));
         assert_eq!(q.len(), 2);
     }

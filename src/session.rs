@@ -74,6 +74,8 @@ pub struct Session {
     heard: Instant,
     /// When the unanswered ping was sent.
     pinged: Option<Instant>,
+    /// How much had been written, and since when it is no more.
+    progress: (u64, Instant),
     /// When the present state must have ended.
     deadline: Option<Instant>,
     idle_since: Instant,
@@ -120,6 +122,7 @@ impl Session {
             latency: Duration::ZERO,
             heard: now,
             pinged: None,
+            progress: (0, now),
             deadline: Some(now + CONNECT),
             idle_since: now,
         })
@@ -326,9 +329,14 @@ impl Session {
         }
         self.child.ended().is_some()
             || self.deadline.is_some_and(|at| now >= at)
-            || self
-                .pinged
-                .is_some_and(|at| now >= at + SILENCE && self.conn.backlog() == 0)
+            || self.silent_from().is_some_and(|at| now >= at)
+    }
+
+    /// When an unanswered ping means death. While what was sent before it still moves, however
+    /// slowly, there is life.
+    fn silent_from(&self) -> Option<Instant> {
+        let pinged = self.pinged?;
+        Some(pinged.max(self.progress.1) + SILENCE)
     }
 
     fn lost(&mut self, now: Instant) -> Incoming {
@@ -348,6 +356,9 @@ impl Session {
     /// What is due though nothing happens: reaping, escalation, pings.
     pub fn tend(&mut self, now: Instant) {
         self.child.tend(now);
+        if self.conn.written() > self.progress.0 {
+            self.progress = (self.conn.written(), now);
+        }
         let talks = matches!(self.state, State::Ready | State::Busy(_) | State::Closing);
         if talks && self.pinged.is_none() && now >= self.heard + PING {
             self.ping(now);
@@ -367,10 +378,7 @@ impl Session {
     /// When `tend` or `next` has something to do though nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let alive = self.state != State::Dead;
-        let ping = match self.pinged {
-            Some(at) => at + SILENCE,
-            None => self.heard + PING,
-        };
+        let ping = self.silent_from().unwrap_or(self.heard + PING);
         let ping = (alive && self.state != State::Connecting).then_some(ping);
         let state = self.deadline.filter(|_| alive);
         [self.child.deadline(), ping, state]

@@ -157,6 +157,12 @@ impl Default for Config {
 pub struct Complaint(pub String);
 
 impl Complaint {
+    /// Whether all that stands beside it is as it was meant: a name that nobody knows.
+    pub fn is_harmless(&self) -> bool {
+        let (text, _) = self.parts();
+        text.contains(": unknown key '") || text.contains(": unknown section '")
+    }
+
     /// The sentence and the remedy.
     pub fn parts(&self) -> (&str, Option<&str>) {
         match self.0.split_once("\nhint: ") {

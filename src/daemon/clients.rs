@@ -7,16 +7,19 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use super::jobs::millis;
 use super::{Daemon, Key};
 use crate::bytes::Malformed;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::fleet::Lease;
+use crate::history::Task;
 use crate::ids::{ClientId, JobId, WorkerId};
 use crate::job::{Outcome, Stage};
 use crate::spool::Spool;
 use crate::sys::process::{Exit, Pid, getuid, pidfd_open};
 use crate::sys::socket;
+use crate::time;
 use crate::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use crate::wire::worker::ToWorker;
 use crate::wire::{self, status};
@@ -25,6 +28,8 @@ use crate::wire::{self, status};
 const AHEAD: usize = 64 << 10;
 /// How often a waiting client is told that its job goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How often a progress line's figures change, at most.
+const FRAME: Duration = Duration::from_millis(100);
 /// More clients than this are turned away, and run locally.
 const CLIENTS: usize = 1000;
 
@@ -34,6 +39,10 @@ pub(super) struct Client {
     require_remote: bool,
     greeted: bool,
     doing: Doing,
+    /// Its stderr is a terminal, where people see a progress line.
+    terminal: bool,
+    /// The stage that it was last told of.
+    stage: Option<Stage>,
     told: Instant,
     /// It has its answer; the connection ends when that is written.
     done: bool,
@@ -48,13 +57,17 @@ enum Doing {
     },
     /// Is to run it itself, and waits for a local slot, at most until the given moment.
     Local {
-        reason: String,
+        home: Homeward,
         until: Instant,
     },
     /// Reads the record of a finished job.
     Record {
         spool: Spool,
         at: u64,
+    },
+    /// Waits for workers to be measured.
+    Benchmark {
+        left: Vec<WorkerId>,
     },
     /// Waits for workers to answer.
     Probe {
@@ -63,15 +76,41 @@ enum Doing {
     },
 }
 
+/// Why a client runs its command itself, and what that tells when it has.
+#[derive(Clone)]
+struct Homeward {
+    reason: String,
+    quiet: bool,
+    task: Option<Task>,
+}
+
+/// A process that runs a command here, and its slot.
+pub(super) struct LocalRun {
+    /// Keeps it watched.
+    _fd: OwnedFd,
+    _lease: Lease,
+    task: Option<Task>,
+    since: Instant,
+}
+
 impl Client {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.doing {
-            Doing::Job { .. } if !self.done => Some(self.told + SIGN_OF_LIFE),
-            Doing::Probe { until, .. } | Doing::Local { until, .. } => {
-                Some(until.min(self.told + SIGN_OF_LIFE))
-            }
+            // One that does not read is heard of when it reads again.
+            _ if self.done || self.conn.backlog() > 0 => None,
+            Doing::Job { .. } => Some(self.told + SIGN_OF_LIFE),
+            Doing::Local { until, .. } => Some(until.min(self.told + SIGN_OF_LIFE)),
+            Doing::Probe { until, .. } => Some(until),
             _ => None,
         }
+    }
+
+    /// Whether it is to be told that its job is at `stage`.
+    fn wants(&self, stage: Stage, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.told);
+        let moving = matches!(stage, Stage::Syncing | Stage::Returning);
+        let news = self.stage != Some(stage) || (moving && since >= FRAME);
+        self.conn.backlog() == 0 && (since >= SIGN_OF_LIFE || (self.terminal && news))
     }
 }
 
@@ -109,6 +148,8 @@ impl Daemon {
             require_remote: false,
             greeted: false,
             doing: Doing::Nothing,
+            terminal: false,
+            stage: None,
             told: self.now,
             done: false,
         };
@@ -190,8 +231,8 @@ impl Daemon {
             return;
         };
         let agent = agent(&exec, client.pid);
-        let require_remote = exec.require_remote;
-        match self.submit(id, exec, agent) {
+        let (require_remote, terminal) = (exec.require_remote, exec.tty.1);
+        match self.submit(Some(id), exec, agent) {
             Ok(job) => {
                 let now = self.now;
                 let Some(client) = self.clients.get_mut(&id) else {
@@ -199,6 +240,8 @@ impl Daemon {
                 };
                 client.doing = Doing::Job { id: job, at: 0 };
                 client.require_remote = require_remote;
+                client.terminal = terminal;
+                client.stage = Some(Stage::Scanning);
                 client.told = now;
                 FromDaemon::Progress(status::Phase::Scanning).encode(client.conn.out());
             }
@@ -230,11 +273,11 @@ impl Daemon {
             Ask::Cancel { job } => self.cancel_asked(id, JobId(job)),
             Ask::Drain { worker, on } => self.drain_asked(id, &worker, on),
             Ask::Probe { workers } => self.probe_asked(id, &workers),
-            Ask::Benchmark { .. } => self.refuse(id, "benchmarks are not implemented", ""),
+            Ask::Benchmark { workers } => self.benchmark_asked(id, &workers),
         }
     }
 
-    fn refuse(&mut self, id: ClientId, text: &str, hint: &str) {
+    pub(super) fn refuse(&mut self, id: ClientId, text: &str, hint: &str) {
         self.tell(
             id,
             &FromDaemon::Error {
@@ -275,28 +318,33 @@ impl Daemon {
     }
 
     fn drain_asked(&mut self, id: ClientId, name: &str, on: bool) {
-        match self.workers.iter_mut().find(|w| w.id().as_str() == name) {
-            Some(worker) => {
-                worker.drained = on;
-                self.tell(id, &FromDaemon::End);
-            }
-            None => self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list"),
+        let Some(worker) = self.workers.iter_mut().find(|w| w.id().as_str() == name) else {
+            return self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list");
+        };
+        worker.drained = on;
+        match self.keep.drain(name, on) {
+            Ok(()) => self.tell(id, &FromDaemon::End),
+            Err(e) => self.refuse(id, &format!("it will not last: {}", e.text()), ""),
         }
     }
 
-    fn probe_asked(&mut self, id: ClientId, names: &[String]) {
+    /// The workers of these names, or all; one that there is not is an answer to the client.
+    pub(super) fn named(&mut self, id: ClientId, names: &[String]) -> Option<Vec<WorkerId>> {
         let known = |n: &&String| self.workers.iter().any(|w| w.id().as_str() == n.as_str());
         if let Some(name) = names.iter().find(|n| !known(n)) {
-            return self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list");
+            self.refuse(id, &format!("unknown worker '{name}'"), "rch workers list");
+            return None;
         }
         let wanted =
             |w: &&super::Worker| names.is_empty() || names.iter().any(|n| n == w.id().as_str());
-        let left: Vec<WorkerId> = self
-            .workers
-            .iter()
-            .filter(wanted)
-            .map(|w| w.id().clone())
-            .collect();
+        let workers = self.workers.iter().filter(wanted);
+        Some(workers.map(|w| w.id().clone()).collect())
+    }
+
+    fn probe_asked(&mut self, id: ClientId, names: &[String]) {
+        let Some(left) = self.named(id, names) else {
+            return;
+        };
         let until = self.now + Duration::from_secs(20);
         if let Some(client) = self.clients.get_mut(&id) {
             client.doing = Doing::Probe {
@@ -325,6 +373,31 @@ impl Daemon {
                 client.doing = Doing::Nothing;
                 client.done = true;
             }
+        }
+    }
+
+    /// As `probe_result`, for a worker that has been measured or cannot be.
+    pub(super) fn benchmark_result(&mut self, worker: &WorkerId, result: &status::Benchmark) {
+        for client in self.clients.values_mut() {
+            let Doing::Benchmark { left } = &mut client.doing else {
+                continue;
+            };
+            let before = left.len();
+            left.retain(|w| w != worker);
+            if left.len() < before {
+                FromDaemon::answer(result).encode(client.conn.out());
+            }
+            if left.is_empty() {
+                FromDaemon::End.encode(client.conn.out());
+                client.doing = Doing::Nothing;
+                client.done = true;
+            }
+        }
+    }
+
+    pub(super) fn waits_for_benchmark(&mut self, id: ClientId, left: Vec<WorkerId>) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.doing = Doing::Benchmark { left };
         }
     }
 
@@ -402,16 +475,16 @@ impl Daemon {
                     self.tell(id, &FromDaemon::End);
                 }
             }
-            Doing::Local { reason, until } => {
-                let (reason, until) = (reason.clone(), *until);
-                self.go_local(id, reason, until);
+            Doing::Local { home, until } => {
+                let (home, until) = (home.clone(), *until);
+                self.go_local(id, home, until);
             }
             Doing::Probe { left, until } if now >= *until => {
                 for worker in left.clone() {
                     self.probe_failed(&worker, &Error::new("no answer within 20 seconds"));
                 }
             }
-            Doing::Probe { .. } | Doing::Nothing => {}
+            Doing::Probe { .. } | Doing::Benchmark { .. } | Doing::Nothing => {}
         }
     }
 
@@ -430,18 +503,33 @@ impl Daemon {
         match job.stage() {
             Stage::Done(Outcome::Remote) => {
                 let exit = job.exit.unwrap_or(Exit::Code(0));
+                let row = self.recent.iter().find(|row| row.id == job.id.0);
+                if let Some(row) = row.cloned() {
+                    FromDaemon::Progress(status::Phase::Over(Box::new(row)))
+                        .encode(client.conn.out());
+                }
                 self.tell(id, &FromDaemon::Exited(exit));
             }
-            Stage::Done(Outcome::Cancelled) => self.tell(id, &FromDaemon::Exited(Exit::Signal(15))),
+            Stage::Done(Outcome::Cancelled) => {
+                let exit = job.exit.unwrap_or(Exit::Signal(15));
+                self.tell(id, &FromDaemon::Exited(exit));
+            }
             Stage::Done(Outcome::Local) => {
-                let (job, reason) = (job.id, job.reason.clone());
+                let home = Homeward {
+                    reason: job.reason.clone(),
+                    quiet: job.quiet,
+                    task: job.task(),
+                };
+                let job = job.id;
                 self.unsubscribe(job, id);
                 let until = now + Duration::from_millis(self.config.compilation.queue_timeout_ms);
-                self.go_local(id, reason, until);
+                self.go_local(id, home, until);
             }
-            _ if now >= client.told + SIGN_OF_LIFE && client.conn.backlog() == 0 => {
+            stage if client.wants(stage, now) => {
                 client.told = now;
-                FromDaemon::Progress(job.phase()).encode(client.conn.out());
+                client.stage = Some(stage);
+                let place = self.queue.place(job.id);
+                FromDaemon::Progress(job.phase(place)).encode(client.conn.out());
             }
             _ => {}
         }
@@ -449,7 +537,7 @@ impl Daemon {
 
     /// Sends the client home with a local slot, or without one when it has waited long enough, so
     /// that fifteen fallbacks at once do not melt the workstation.
-    fn go_local(&mut self, id: ClientId, reason: String, until: Instant) {
+    fn go_local(&mut self, id: ClientId, home: Homeward, until: Instant) {
         let now = self.now;
         let Some(client) = self.clients.get_mut(&id) else {
             return;
@@ -466,28 +554,42 @@ impl Daemon {
                 FromDaemon::Progress(status::Phase::Queued { place: 0, reason })
                     .encode(client.conn.out());
             }
-            client.doing = Doing::Local { reason, until };
+            client.doing = Doing::Local { home, until };
             return;
         }
         let pid = client.pid;
         if let Some(lease) = lease {
-            self.hold(pid, lease);
+            self.hold(pid, lease, home.task);
         }
-        self.tell(
-            id,
-            &FromDaemon::Local {
-                reason,
-                quiet: false,
-            },
-        );
+        let (reason, quiet) = (home.reason, home.quiet);
+        self.tell(id, &FromDaemon::Local { reason, quiet });
     }
 
     /// The slot is the process's until it ends; it becomes the tool by exec and stays the same one.
-    fn hold(&mut self, pid: Pid, lease: Lease) {
+    fn hold(&mut self, pid: Pid, lease: Lease, task: Option<Task>) {
         let Ok(fd) = pidfd_open(pid) else { return };
         let id = self.number();
         if self.poller.add(&fd, Key::Local(id)).is_ok() {
-            self.locals.insert(id, (fd, lease));
+            let run = LocalRun {
+                _fd: fd,
+                _lease: lease,
+                task,
+                since: self.now,
+            };
+            self.locals.insert(id, run);
+        }
+    }
+
+    /// A process that ran a command here has ended; its slot is free, and what it took is known.
+    pub(super) fn local_ended(&mut self, id: u64) {
+        let Some(run) = self.locals.remove(&id) else {
+            return;
+        };
+        if let Some(task) = run.task {
+            let now = Instant::now();
+            let took = millis(now.duration_since(run.since));
+            self.keep.history.ran_here(task, took, time::now());
+            self.keep.changed(now);
         }
     }
 

@@ -12,12 +12,13 @@ use super::transfer::Transfer;
 use super::{Daemon, RECENT, Report};
 use crate::error::Result;
 use crate::fleet::Lease;
+use crate::history::{Task, Terms};
 use crate::ids::{ClientId, JobId, ManifestId, SessionId, WorkerId};
 use crate::job::{Outcome, Stage};
 use crate::manifest::Manifest;
-use crate::plan::env;
+use crate::plan::{env, parallel};
 use crate::poll::Ready;
-use crate::sched::{self, Candidate, Choice, Waiting};
+use crate::sched::{self, Candidate, Choice, Priority, Waiting};
 use crate::spool::Spool;
 use crate::sys::process::Exit;
 use crate::sys::signal;
@@ -48,12 +49,16 @@ pub(super) struct Job {
     /// Workers that lost it.
     refused: Vec<WorkerId>,
     pub(super) reason: String,
+    /// It stays because the user's own terms say so; nobody need be told.
+    pub(super) quiet: bool,
     pub(super) exit: Option<Exit>,
     pub(super) begun: Instant,
     pub(super) started: Stamp,
     pub(super) moved: Moved,
     /// Why it waits, for people.
     pub(super) waits: String,
+    /// It measures a worker, nobody's agent waits for it.
+    pub(super) bench: Option<super::bench::Measure>,
 }
 
 /// What a job moved, for people.
@@ -61,6 +66,8 @@ pub(super) struct Job {
 pub(super) struct Moved {
     pub(super) sent_files: u32,
     pub(super) sent_bytes: u64,
+    /// Content sent and to be sent, before compression; `None` until a difference is known.
+    pub(super) content: Option<(u64, u64)>,
     pub(super) back_files: u32,
     pub(super) back_bytes: u64,
     pub(super) remote_ms: u64,
@@ -70,6 +77,7 @@ pub(super) struct Moved {
 pub(super) struct Attempt {
     /// Tells late reports of the crew from present ones.
     pub(super) number: u64,
+    begun: Instant,
     pub(super) worker: WorkerId,
     pub(super) lease: Lease,
     pub(super) session: Option<SessionId>,
@@ -130,13 +138,32 @@ impl Job {
         self.attempt.as_mut().filter(|a| a.number == number)
     }
 
+    /// What it is measured as; `None` before it is known what it is.
+    pub(super) fn task(&self) -> Option<Task> {
+        let project = &self.survey.as_ref()?.project;
+        let root = project.roots.first()?.path.as_os_str().as_encoded_bytes();
+        let cwd = self.exec.cwd.as_os_str().as_encoded_bytes();
+        let argv = self.exec.argv.iter().map(|a| a.as_encoded_bytes());
+        Some(Task::new(root, std::iter::once(cwd).chain(argv)))
+    }
+
+    /// Slots it would like: the number the command itself gives, else what its kind gets.
+    fn wish(&self) -> u32 {
+        let survey = self.survey.as_ref();
+        let own = survey
+            .and_then(|s| s.accepted.facts.jobs)
+            .filter(|&n| n > 0);
+        own.or(survey.map(|s| s.wish)).unwrap_or(1)
+    }
+
     /// Records a line for every client.
     pub(super) fn note(&mut self, text: String) {
         // A record that cannot be written is found by the next output, which matters more.
         let _ = self.spool.append(&FromDaemon::Note(text));
     }
 
-    pub(super) fn phase(&self) -> status::Phase {
+    /// For people who wait; `place` is that in the queue, from 1.
+    pub(super) fn phase(&self, place: usize) -> status::Phase {
         let worker = self
             .attempt
             .as_ref()
@@ -144,14 +171,15 @@ impl Job {
         match self.stage {
             Stage::Scanning => status::Phase::Scanning,
             Stage::Queued => status::Phase::Queued {
-                place: 0,
+                place: u32::try_from(place).unwrap_or(u32::MAX),
                 reason: self.waits.clone(),
             },
             Stage::Connecting | Stage::Syncing => {
-                let total = self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let whole = || self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let (done, total) = self.moved.content.unwrap_or_else(|| (0, whole()));
                 status::Phase::Syncing {
                     worker,
-                    done: self.moved.sent_bytes,
+                    done,
                     total,
                 }
             }
@@ -171,7 +199,12 @@ impl Job {
 
 impl Daemon {
     /// A client wants a command run.
-    pub(super) fn submit(&mut self, client: ClientId, exec: Exec, agent: String) -> Result<JobId> {
+    pub(super) fn submit(
+        &mut self,
+        client: Option<ClientId>,
+        exec: Exec,
+        agent: String,
+    ) -> Result<JobId> {
         let id = JobId(self.number());
         let spool = Spool::create(&self.cache.join("jobs"), id)
             .map_err(|e| crate::error::Error::os("cannot record output", &e))?;
@@ -181,18 +214,20 @@ impl Daemon {
             stage: Stage::Scanning,
             exec: exec.clone(),
             agent,
-            subscribers: vec![client],
+            subscribers: client.into_iter().collect(),
             survey: None,
             spool,
             attempt: None,
             attempts: 0,
             refused: vec![],
             reason: String::new(),
+            quiet: false,
             exit: None,
             begun: self.now,
             started: time::now(),
             moved: Moved::default(),
             waits: String::new(),
+            bench: None,
         };
         self.jobs.insert(id, job);
         let (client_id, known) = (self.client_id.clone(), self.known.clone());
@@ -221,6 +256,12 @@ impl Daemon {
                 let timeout = Duration::from_millis(survey.config.compilation.queue_timeout_ms);
                 let priority = survey.priority;
                 job.survey = Some(survey);
+                if let Some(why) = self.stays(id) {
+                    return self.local(id, &why);
+                }
+                let Some(job) = self.jobs.get_mut(&id) else {
+                    return;
+                };
                 job.stage.advance(Stage::Queued);
                 let until = self.now + timeout;
                 self.queue.push(Waiting {
@@ -232,9 +273,31 @@ impl Daemon {
         }
     }
 
+    /// Why measurements say that it is not worth a worker. Whoever insists on one is not asked.
+    fn stays(&mut self, id: JobId) -> Option<String> {
+        let job = self.jobs.get_mut(&id)?;
+        let survey = job.survey.as_ref()?;
+        let insists = survey.config.general.force_remote
+            || survey.forced.is_some()
+            || job.exec.require_remote
+            || job.subscribers.is_empty();
+        if insists {
+            return None;
+        }
+        let terms = Terms {
+            min_local_ms: survey.config.compilation.min_local_time_ms,
+            speedup: survey.config.compilation.remote_speedup_threshold,
+        };
+        let why = self.keep.history.keeps(job.task()?, terms)?;
+        job.quiet = true;
+        Some(why)
+    }
+
     /// A job in flight whose result will be this one's too.
     fn twin(&self, survey: &Survey) -> Option<JobId> {
-        let live = |j: &&Job| !j.stage.is_over() && j.stage != Stage::Cancelling;
+        // One that somebody has stopped ends of it, which is not what others asked for.
+        let stopped = |j: &Job| j.attempt.as_ref().is_some_and(|a| a.stopped_by.is_some());
+        let live = |j: &&Job| !j.stage.is_over() && j.stage != Stage::Cancelling && !stopped(j);
         let same = |j: &&Job| j.survey.as_ref().is_some_and(|s| s.key == survey.key);
         self.jobs.values().filter(live).find(same).map(|j| j.id)
     }
@@ -248,6 +311,12 @@ impl Daemon {
             self.redirect(*client, twin);
         }
         self.totals.deduplicated += job.subscribers.len() as u64;
+        let priority = Priority::parse(
+            env::get(&job.exec.env, "RCH_PRIORITY")
+                .and_then(|v| v.to_str())
+                .unwrap_or_default(),
+        );
+        self.queue.promote(twin, priority);
         if let Some(twin) = self.jobs.get_mut(&twin) {
             twin.subscribers.extend(job.subscribers);
         }
@@ -265,8 +334,13 @@ impl Daemon {
                 self.queue.remove(id);
                 continue;
             };
-            let wish = job.survey.as_ref().map_or(1, |s| s.wish);
-            match sched::choose(&candidates, wish) {
+            let wish = job.wish();
+            let choice = sched::choose(&candidates, wish);
+            if job.survey.as_ref().is_some_and(|s| s.dry_run) {
+                self.explain(id, &candidates, &choice);
+                continue;
+            }
+            match choice {
                 Choice::Go(at, slots) => self.assign(id, &candidates[at].id.clone(), slots),
                 Choice::Busy => {
                     job.waits = "all workers are busy".into();
@@ -300,7 +374,8 @@ impl Daemon {
                 refusal = worker.lacks(&survey.identities);
             }
             // A worker that has not greeted yet may turn out to be another kind of machine.
-            let free = if reserved.contains(&name) || worker.facts.is_none() {
+            let closed = reserved.contains(&name) || worker.on_trial(now);
+            let free = if closed || worker.facts.is_none() {
                 0
             } else {
                 worker.slots.free()
@@ -329,7 +404,7 @@ impl Daemon {
             return;
         };
         self.queue.remove(id);
-        let number = self.number();
+        let (number, now) = (self.number(), self.now);
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -343,6 +418,7 @@ impl Daemon {
         job.attempts += 1;
         job.attempt = Some(Attempt {
             number,
+            begun: now,
             worker: worker.clone(),
             lease,
             session: None,
@@ -441,13 +517,10 @@ impl Daemon {
             env.retain(|(k, _)| k != "RUSTUP_TOOLCHAIN");
             env.push(("RUSTUP_TOOLCHAIN".into(), name.into()));
         }
-        env::set_default(
-            &mut env,
-            "CARGO_BUILD_JOBS",
-            &attempt.lease.slots().to_string(),
-        );
+        let slots = attempt.lease.slots();
+        parallel::environment(&mut env, &survey.accepted, slots);
         Some(Run {
-            argv: job.exec.argv.clone(),
+            argv: parallel::argv(&job.exec.argv, &survey.accepted, slots),
             cwd: job.exec.cwd.clone(),
             env,
             merged: job.exec.merged,
@@ -526,7 +599,11 @@ impl Daemon {
         job.exit = Some(exit);
         job.stage.advance(Stage::Done(Outcome::Remote));
         self.totals.remote += 1;
+        self.measured(id);
         let now = self.now;
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
         let (worker, elapsed) = (attempt_worker(job), job.begun.elapsed());
         if let Some(worker) = self.worker(&worker) {
             worker.done += 1;
@@ -541,6 +618,23 @@ impl Daemon {
         self.settle(id);
     }
 
+    /// A job has run to its end on a worker: that is a time, and perhaps time saved.
+    fn measured(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        let (Some(task), Some(attempt)) = (job.task(), &job.attempt) else {
+            return;
+        };
+        if attempt.stopped_by.is_some() || attempt.timed_out || job.bench.is_some() {
+            return;
+        }
+        let took = millis(self.now.duration_since(attempt.begun));
+        if let Some(here) = self.keep.history.here(task) {
+            self.totals.saved_ms += here as i64 - took as i64;
+        }
+        self.keep.history.ran_there(task, took, time::now());
+        self.keep.changed(self.now);
+    }
+
     /// The worker could not do its part. Another one is tried, then the clients.
     pub(super) fn lose(&mut self, id: JobId, reason: &str, blame: bool) {
         let now = self.now;
@@ -548,7 +642,12 @@ impl Daemon {
             return;
         };
         if job.stage == Stage::Cancelling {
-            return self.cancelled(id);
+            let timed_out = job.attempt.as_ref().is_some_and(|a| a.timed_out);
+            return if timed_out {
+                self.finish(id)
+            } else {
+                self.cancelled(id)
+            };
         }
         let Some(attempt) = &job.attempt else {
             return self.local(id, reason);
@@ -637,6 +736,8 @@ impl Daemon {
             return;
         };
         let ended = job.attempt.as_ref().is_some_and(|a| a.exit.is_some());
+        let stopped_by = job.attempt.as_ref().and_then(|a| a.stopped_by);
+        job.exit = Some(Exit::Signal(stopped_by.unwrap_or(15)));
         job.stage.advance(Stage::Done(Outcome::Cancelled));
         self.queue.remove(id);
         self.totals.cancelled += 1;
@@ -686,10 +787,16 @@ impl Daemon {
         };
         if attempt.until.is_some_and(|at| now >= at) {
             attempt.until = None;
-            attempt.timed_out = true;
-            job.stage.advance(Stage::Cancelling);
-            return self.stop(id, signal::SIGTERM);
+            // One that is being stopped already ends soon enough.
+            if job.stage == Stage::Running {
+                attempt.timed_out = true;
+                job.stage.advance(Stage::Cancelling);
+                return self.stop(id, signal::SIGTERM);
+            }
         }
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
         if attempt.kill_at.is_some_and(|at| now >= at) {
             if attempt.killed {
                 attempt.kill_at = None;
@@ -720,21 +827,23 @@ impl Daemon {
     }
 
     /// Gives slots, lane and session back. A session whose job has not ended is ended: its worker
-    /// kills what it runs.
+    /// kills what it runs. An attempt of a job that goes on is over here, with its slots and its
+    /// number; that of a job that does not is kept for the row in `rch status`.
     fn release(&mut self, id: JobId, ended: bool) {
         let now = self.now;
         self.lanes.free(id);
-        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = &mut job.attempt else {
             return;
         };
         attempt.transfer = Transfer::Idle;
-        let Some(session) = attempt.session.take() else {
-            if !self.jobs[&id].stage().is_over() {
-                self.jobs.get_mut(&id).expect("BUG: just seen").attempt = None;
-            }
-            return;
-        };
-        if let Some(session) = self.sessions.get_mut(&session) {
+        let session = attempt.session.take();
+        if !job.stage.is_over() {
+            job.attempt = None;
+        }
+        if let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) {
             match session.state() {
                 crate::session::State::Busy(_) if ended => session.release(now),
                 crate::session::State::Dead => {}
@@ -746,6 +855,9 @@ impl Daemon {
     /// A job is over: its slots are free from now on, its record is kept, its clients are told.
     fn settle(&mut self, id: JobId) {
         let row = self.job_row(&self.jobs[&id]);
+        self.totals.sent_bytes += row.sent_bytes;
+        self.totals.returned_bytes += row.returned_bytes;
+        self.bench_ended(id);
         self.recent.push_front(row);
         self.recent.truncate(RECENT);
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -764,6 +876,10 @@ impl Daemon {
             self.jobs.remove(&id);
         }
     }
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn attempt_worker(job: &Job) -> WorkerId {

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::keep::Keep;
 use super::{Daemon, Key};
 use crate::client;
 use crate::config::{self, Transport};
 use crate::error::{Error, Result};
-use crate::fleet::{Circuit, Health, Slots};
+use crate::fleet::{Circuit, Health, ONE_CAUSE, Slots};
 use crate::ids::{JobId, SessionId, WorkerId};
 use crate::master::{self, Master};
 use crate::plan::ssh;
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// An idle session beyond the first is ended after this.
 const IDLE: Duration = Duration::from_secs(300);
+/// A second loss of a standing connection within this is no accident.
+const AGAIN: Duration = Duration::from_secs(5);
 /// A speed for a worker that was never measured: good enough to be tried.
 const UNMEASURED: f64 = 50.0;
 
@@ -48,27 +51,38 @@ pub(super) struct Worker {
     /// Why it cannot be reached, when to try again, and the pause that led there.
     down: Option<(String, Instant, Duration)>,
     masters: Vec<(MasterId, Master)>,
+    /// When an idle session last went without being asked to.
+    lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
     leaving: bool,
 }
 
 impl Worker {
-    fn new(conf: config::Worker) -> Worker {
+    fn new(conf: config::Worker, keep: &Keep) -> Worker {
         Worker {
             slots: Slots::new(conf.total_slots),
-            conf,
             health: Health::default(),
-            drained: false,
+            drained: keep.is_drained(conf.id.as_str()),
+            speed: keep.speed(conf.id.as_str()).unwrap_or(UNMEASURED),
+            conf,
             facts: None,
             version: String::new(),
             latency: Duration::ZERO,
-            speed: UNMEASURED,
             done: 0,
             failures: 0,
             down: None,
+            lost: None,
             masters: vec![],
             leaving: false,
         }
+    }
+
+    /// An edited entry: what it says is tried at once, over connections made as it says.
+    fn take(&mut self, conf: config::Worker) {
+        if self.conf != conf {
+            self.down = None;
+        }
+        self.conf = conf;
     }
 
     pub(super) fn id(&self) -> &WorkerId {
@@ -88,9 +102,14 @@ impl Worker {
         }
         match self.health.circuit(now) {
             Circuit::Open { .. } => format!("paused after failures ({})", self.health.reason()),
-            Circuit::HalfOpen { .. } if self.slots.used() > 0 => "on trial with one job".into(),
             _ => String::new(),
         }
+    }
+
+    /// Whether it has the one job already that it may have until it has proved itself. That is a
+    /// reason to wait, not to run locally.
+    pub(super) fn on_trial(&mut self, now: Instant) -> bool {
+        matches!(self.health.circuit(now), Circuit::HalfOpen { .. }) && self.slots.used() > 0
     }
 
     /// Empty if it has the same compilers, else what it lacks. Nothing is refused before its facts
@@ -143,13 +162,14 @@ impl Worker {
             .find(|m| m.state() == master::State::Ready)
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// `now` is the present turn's: what is not after it has been seen to.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let masters = self.masters.iter().filter_map(|(_, m)| m.deadline());
         let retry = self
             .down
             .as_ref()
             .map(|(_, at, _)| *at)
-            .filter(|_| self.conf.enabled);
+            .filter(|at| self.conf.enabled && *at > now);
         masters.chain(retry).min()
     }
 }
@@ -179,9 +199,9 @@ impl Daemon {
                     } else {
                         conf.total_slots
                     });
-                    worker.conf = conf;
+                    worker.take(conf);
                 }
-                None => self.workers.push(Worker::new(conf)),
+                None => self.workers.push(Worker::new(conf, &self.keep)),
             }
         }
         self.drop_departed();
@@ -234,14 +254,17 @@ impl Daemon {
         let worker = &mut self.workers[at];
         let mut failure = None;
         for (_, master) in &mut worker.masters {
+            let stood = master.state() == master::State::Ready;
             if let Err(e) = master.tend(now) {
-                failure = Some(e);
+                failure = Some((e, stood));
             }
         }
         worker.masters.retain(|(_, m)| !m.is_gone());
         let id = worker.conf.id.clone();
-        if let Some(error) = failure {
-            self.cannot_connect(&id, &error);
+        match failure {
+            Some((error, true)) => self.idle_lost(&id, &error),
+            Some((error, false)) => self.cannot_connect(&id, &error),
+            None => {}
         }
     }
 
@@ -464,7 +487,8 @@ impl Daemon {
             let Some(session) = self.sessions.get(&id) else {
                 return;
             };
-            let job = match session.state() {
+            let was = session.state();
+            let job = match was {
                 State::Busy(job) => Some(job),
                 _ => None,
             };
@@ -480,7 +504,7 @@ impl Daemon {
             };
             match incoming {
                 Incoming::Greeted => self.greeted(id),
-                Incoming::Lost(error) => self.session_lost(id, job, &error),
+                Incoming::Lost(error) => self.session_lost(id, (was, job), &error),
                 Incoming::Message(message) => match job {
                     Some(job) => self.message(job, message),
                     None => self.heard_idle(id),
@@ -538,7 +562,7 @@ impl Daemon {
         self.probe_answered(id);
     }
 
-    fn session_lost(&mut self, id: SessionId, job: Option<JobId>, error: &Error) {
+    fn session_lost(&mut self, id: SessionId, (was, job): (State, Option<JobId>), error: &Error) {
         let name = self.sessions[&id].worker.clone();
         match job {
             Some(job) => {
@@ -552,13 +576,55 @@ impl Daemon {
                     true,
                 );
             }
-            None => self.cannot_connect(&name, error),
+            None if was == State::Connecting => self.cannot_connect(&name, error),
+            None => self.idle_lost(&name, error),
         }
+    }
+}
+
+/// What a login would give a worker here. The rest of our environment is that of whoever happened to
+/// start us, secrets included, and none of a job's business.
+const LOGIN: [&str; 10] = [
+    "CARGO_HOME",
+    "HOME",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "RUSTUP_HOME",
+    "SHELL",
+    "TMPDIR",
+    "USER",
+    "XDG_CACHE_HOME",
+];
+impl Daemon {
+    /// A connection that stood has gone: another one is made at once, unless that has just happened.
+    /// Jobs that wait for a session there go on waiting.
+    fn idle_lost(&mut self, name: &WorkerId, error: &Error) {
+        let now = self.now;
+        let Some(worker) = self.worker(name) else {
+            return;
+        };
+        match worker.lost.map(|at| now.duration_since(at)) {
+            // A master and its sessions go together.
+            Some(since) if since < ONE_CAUSE => return,
+            Some(since) if since < AGAIN => return self.cannot_connect(name, error),
+            _ => worker.lost = Some(now),
+        }
+        self.event(format_args!(
+            "worker {name}: {}; connecting again",
+            error.text()
+        ));
     }
 }
 
 fn local_command() -> Result<Command> {
     let mut cmd = Command::new(client::beside_us("rch-wkr")?);
-    cmd.arg("serve").current_dir(crate::paths::home());
+    let login = LOGIN
+        .iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    cmd.arg("serve")
+        .current_dir(crate::paths::home())
+        .env_clear()
+        .envs(login);
     Ok(cmd)
 }

@@ -7,8 +7,11 @@
 //! stage, `transfer` moves its files, `clients` talks to agents and people, `report` says how it
 //! all stands.
 
+mod bench;
 mod clients;
+mod explain;
 mod jobs;
+mod keep;
 mod links;
 mod report;
 mod start;
@@ -16,7 +19,6 @@ mod survey;
 mod transfer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
-use crate::fleet::{Lease, Slots};
+use crate::fleet::Slots;
 use crate::ids::{ClientId, JobId, LaneKey, SessionId, WorkerId};
 use crate::lanebook::Lanebook;
 use crate::poll::{Poller, Ready};
@@ -69,6 +71,9 @@ enum Report {
     Chosen(JobId, u64, Vec<crate::wire::worker::Produced>),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
     Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
+    Planned(JobId, Box<status::Plan>),
+    /// This machine has run the benchmark.
+    Measured(Result<bench::Here>),
     /// Nothing anybody waits for.
     Nothing,
 }
@@ -101,7 +106,12 @@ struct Daemon {
     local_reasons: HashMap<String, u64>,
     /// For commands that run here after all, and the processes that hold them.
     local_slots: Arc<Slots>,
-    locals: HashMap<u64, (OwnedFd, Lease)>,
+    locals: HashMap<u64, clients::LocalRun>,
+    keep: keep::Keep,
+    /// What the benchmark took here; `None`: not measured yet.
+    bench_here: Option<bench::Here>,
+    /// Workers to be measured as soon as this machine is.
+    bench_waits: Vec<WorkerId>,
     next_id: u64,
     /// Leave as soon as every client has been told.
     leaving: bool,
@@ -188,7 +198,7 @@ impl Daemon {
             Key::MasterErr(id) => self.with_master(id, |m| m.note_stderr(ready)),
             // A pidfd is readable when its process has ended.
             Key::Local(id) if ready.readable => {
-                self.locals.remove(&id);
+                self.local_ended(id);
             }
             Key::Local(_) => {}
             Key::Rsync(id) => {
@@ -216,6 +226,8 @@ impl Daemon {
             Report::Chosen(id, attempt, files) => self.chosen(id, attempt, files),
             Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),
             Report::Rescanned(id, attempt, rescan) => self.rescanned(id, attempt, *rescan),
+            Report::Planned(id, plan) => self.planned(id, &plan),
+            Report::Measured(here) => self.measured_here(here),
             Report::Nothing => {}
         }
     }
@@ -231,7 +243,8 @@ impl Daemon {
     /// When something is due though nothing happens.
     fn deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.values().filter_map(Session::next_deadline);
-        let workers = self.workers.iter().filter_map(Worker::deadline);
+        // One that is being tried is past its time, and nothing is due.
+        let workers = self.workers.iter().filter_map(|w| w.deadline(self.now));
         let jobs = self.jobs.values().filter_map(Job::deadline);
         let clients = self.clients.values().filter_map(Client::deadline);
         sessions
@@ -239,16 +252,22 @@ impl Daemon {
             .chain(jobs)
             .chain(clients)
             .chain(self.queue.deadline())
+            .chain(self.keep.deadline())
             .min()
     }
 
     fn expire(&mut self) {
         while let Some(id) = self.queue.expired(self.now) {
-            let wait = self.config.compilation.queue_timeout_ms / 1000;
-            self.local(
-                id,
-                &format!("no worker had free slots within {wait} seconds"),
-            );
+            let survey = self.jobs.get(&id).and_then(|j| j.survey.as_ref());
+            let wait = survey.map_or(0, |s| s.config.compilation.queue_timeout_ms);
+            let wait = crate::time::human(Duration::from_millis(wait));
+            self.local(id, &format!("no worker had free slots within {wait}"));
+        }
+        if let Some(write) = self.keep.due(self.now) {
+            self.crew.submit(move || {
+                write();
+                Report::Nothing
+            });
         }
     }
 
@@ -268,6 +287,7 @@ impl Daemon {
             self.local(id, "rchd was stopped");
         }
         self.farewell();
+        self.keep.write();
         let sessions = std::mem::take(&mut self.sessions);
         // Their pipes close here, and the workers end what they run.
         drop(sessions);

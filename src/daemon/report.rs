@@ -9,6 +9,7 @@ use crate::config::Transport;
 use crate::error::Error;
 use crate::fleet::Circuit;
 use crate::ids::{SessionId, WorkerId};
+use crate::job::Stage;
 use crate::session::State;
 use crate::sys::process::getpid;
 use crate::wire::status;
@@ -104,11 +105,7 @@ impl Daemon {
             lane: attempt.and_then(|a| a.lane).map_or(0, u32::from),
             slots: attempt.map_or(0, |a| a.lease.slots()),
             status: job.exit.map(crate::sys::process::Exit::status),
-            reason: if job.reason.is_empty() {
-                job.waits.clone()
-            } else {
-                job.reason.clone()
-            },
+            reason: self.reason(job),
             started: job.started,
             elapsed_ms: u64::try_from(self.now.duration_since(job.begun).as_millis()).unwrap_or(0),
             remote_ms: job.moved.remote_ms,
@@ -118,6 +115,16 @@ impl Daemon {
             returned_files: job.moved.back_files,
             subscribers: u32::try_from(job.subscribers.len()).unwrap_or(0),
         }
+    }
+
+    /// Why it waits, while it does; else why it is not where it was to be.
+    fn reason(&self, job: &Job) -> String {
+        let queued = job.stage() == Stage::Queued && !job.waits.is_empty();
+        if job.reason.is_empty() && queued {
+            let (place, of) = (self.queue.place(job.id), self.queue.len());
+            return format!("{}, place {place} of {of}", job.waits);
+        }
+        job.reason.clone()
     }
 
     /// Asks a worker for a sign of life: an idle session is pinged; one that is busy is sign enough;

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keep::Keep;
 use super::{Daemon, Key};
 use crate::client;
-use crate::config::{self, Config};
+use crate::config::{self, Complaint, Config};
 use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::fleet::Slots;
@@ -145,6 +146,7 @@ fn build(
     Ok(Daemon {
         lanes: Lanebook::open(cache.join("manifests")),
         client_id: client_id(&cache)?,
+        keep: Keep::read(&cache),
         cache,
         socket,
         config,
@@ -167,6 +169,8 @@ fn build(
         local_reasons: HashMap::new(),
         local_slots: Slots::new(local_slots),
         locals: HashMap::new(),
+        bench_here: None,
+        bench_waits: vec![],
         next_id: 0,
         leaving: false,
         again: false,
@@ -196,7 +200,8 @@ impl Daemon {
         for complaint in &complaints {
             warn!("{}", complaint.0);
         }
-        if complaints.is_empty() {
+        // A name that nobody knows takes nothing away; anything else may have.
+        if complaints.iter().all(Complaint::is_harmless) {
             self.config = config;
         }
         self.reload_workers();

@@ -276,6 +276,11 @@ impl Daemon {
         };
         session.conn().out().extend_from_slice(&fed.bytes);
         job.moved.sent_bytes += fed.bytes.len() as u64;
+        job.moved.content = fed
+            .feed
+            .as_ref()
+            .map(|f| f.progress())
+            .or(job.moved.content);
         match (fed.feed, fed.done) {
             (Some(feed), _) => {
                 self.attempt(id).transfer = Transfer::Waiting(feed);

@@ -2,5 +2,6 @@
 //! a job's environment is. Nothing here is started or read.
 
 pub mod env;
+pub mod parallel;
 pub mod rsync;
 pub mod ssh;

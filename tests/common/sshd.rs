@@ -64,7 +64,7 @@ impl Sshd {
     pub fn odd(id: &str, key: &Path, odd: &Oddities) -> Sshd {
         // Distinct between test programs that run side by side.
         let uid =
-            20_000 + (std::process::id() % 2000) * 20 + NEXT_UID.fetch_add(1, Ordering::Relaxed);
+            20_000 + (std::process::id() % 20_000) * 100 + NEXT_UID.fetch_add(1, Ordering::Relaxed);
         let dir = Dir::new(&format!("worker-{id}"));
         let port = free_port();
         lay_out(dir.path(), uid, port, key, odd);

@@ -1,0 +1,160 @@
+//! `kill -9`, at random moments, of everything that has a part in a job. Whatever dies, the agent gets
+//! the right status and the right file, nothing is left running, and the next job is fine.
+//!
+//! The moments follow from a seed, which a failure prints. A short form always; `RCH_TEST_LONG=1` for
+//! the long one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::common::{wait_for, write};
+use crate::kit::{Fleet, REMOTE, fleet, make, of_home, signal, text};
+
+const SHORT: u32 = 15;
+const LONG: u32 = 200;
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Victim {
+    /// The sshd process that serves the connection.
+    Connection,
+    Worker,
+    Daemon,
+    Client,
+}
+
+const VICTIMS: [Victim; 4] = [
+    Victim::Connection,
+    Victim::Worker,
+    Victim::Daemon,
+    Victim::Client,
+];
+
+/// A round's job: copies its input to its output, taking a while.
+fn lay_out(fleet: &Fleet, round: u32) -> (PathBuf, PathBuf, String) {
+    let dir = &fleet.home.project;
+    let content = format!("round {round}\n");
+    write(
+        &dir.join("Makefile"),
+        "out: in\n\t@echo one; sleep 0.1; cat in > out; sleep 0.1; echo two\n",
+    );
+    write(&dir.join("in"), &content);
+    (dir.clone(), dir.join("out"), content)
+}
+
+fn kill(fleet: &Fleet, victim: Victim, which: usize, client: u32) {
+    let daemon = |line: &str| line.contains("/rchd ");
+    let of_worker = |name: &str| {
+        let all = fleet.workers[which % fleet.workers.len()].processes();
+        all.into_iter()
+            .filter(|(_, line)| line.contains(name))
+            .map(|(pid, _)| pid)
+            .collect()
+    };
+    let pids: Vec<i32> = match victim {
+        Victim::Connection => of_worker("sshd"),
+        Victim::Worker => of_worker("rch-wkr"),
+        Victim::Daemon => of_home(&fleet.home)
+            .into_iter()
+            .filter(|(_, line)| daemon(line))
+            .map(|(pid, _)| pid)
+            .collect(),
+        Victim::Client => vec![i32::try_from(client).unwrap()],
+    };
+    pids.into_iter().for_each(|pid| signal(pid, "9"));
+}
+
+fn round(fleet: &Fleet, n: u32, random: &mut Random) -> Victim {
+    let (dir, out, content) = lay_out(fleet, n);
+    let victim = VICTIMS[random.below(VICTIMS.len())];
+    let (which, moment) = (random.below(fleet.workers.len()), random.below(450) as u64);
+    let client = make(&fleet.home, &dir, &[]);
+    // A random moment is what is asked for; nothing is awaited.
+    std::thread::park_timeout(Duration::from_millis(moment));
+    kill(fleet, victim, which, client.id());
+    let output = client.wait_with_output().unwrap();
+    let at = format!("round {n}: {victim:?} of w{which} after {moment} ms");
+    let story = || format!("{at}\n{}", fleet.home.story(&["make"], &output));
+    if victim != Victim::Client {
+        assert_eq!(output.status.code(), Some(0), "{}", story());
+        assert!(text(&output.stdout).ends_with("one\ntwo\n"), "{}", story());
+        assert_eq!(
+            std::fs::read_to_string(&out).unwrap_or_default(),
+            content,
+            "{}",
+            story()
+        );
+    }
+    victim
+}
+
+/// The job after a death is like any other.
+fn next_job(fleet: &Fleet, n: u32) {
+    let (dir, out, _) = lay_out(fleet, n);
+    let content = format!("after {n}\n");
+    write(&dir.join("in"), &content);
+    let output = make(&fleet.home, &dir, &[]).wait_with_output().unwrap();
+    let story = || fleet.home.story(&["make"], &output);
+    assert_eq!(output.status.code(), Some(0), "{}", story());
+    assert_eq!(
+        std::fs::read_to_string(&out).unwrap(),
+        content,
+        "{}",
+        story()
+    );
+    fleet.quiet();
+}
+
+#[test]
+fn kill_nine_at_random_moments() {
+    let long = std::env::var_os("RCH_TEST_LONG").is_some();
+    let rounds = if long { LONG } else { SHORT };
+    let config = "[general]\nforce_remote = true\n[compilation]\nbuild_slots = 2\n";
+    let fleet = fleet("deaths", 4, 4, config);
+    fleet.all_up();
+    let mut random = Random(0x5eed);
+    let mut deaths = [0; VICTIMS.len()];
+    for n in 0..rounds {
+        let victim = round(&fleet, n, &mut random);
+        deaths[VICTIMS.iter().position(|v| *v == victim).unwrap()] += 1;
+        next_job(&fleet, n);
+        let panicked = fleet.home.log().contains("BUG");
+        assert!(!panicked, "round {n}: {}", fleet.home.log());
+    }
+    // Every worker still takes jobs, in a lane that is free.
+    for worker in &fleet.workers {
+        let (dir, out, content) = lay_out(&fleet, rounds);
+        let _ = std::fs::remove_file(&out);
+        let env = [REMOTE, ("RCH_WORKER", worker.id.as_str())];
+        wait_for("a worker to be trusted again", || {
+            let output = make(&fleet.home, &dir, &env).wait_with_output().unwrap();
+            output.status.success().then_some(())
+        });
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), content);
+        let lanes = lanes(worker.home().join(".cache/rch/lanes"));
+        assert!((1..=3).contains(&lanes), "{} has {lanes} lanes", worker.id);
+    }
+    assert!(deaths.iter().all(|d| *d > 0), "{deaths:?} of {VICTIMS:?}");
+    fleet.home.stop();
+    wait_for("the last of our processes here", || {
+        of_home(&fleet.home).is_empty().then_some(())
+    });
+}
+
+fn lanes(dir: PathBuf) -> usize {
+    let projects = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let numbers =
+        projects.flat_map(|p| std::fs::read_dir(p.path()).into_iter().flatten().flatten());
+    numbers.filter(|n| n.path().is_dir()).count()
+}

@@ -1,0 +1,12 @@
+//! The fleet over real parts: several sshd workers, many clients, and everything that can die.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod death;
+mod kit;
+mod orders;
+mod queue;
+mod sharing;
+mod transports;
+mod trouble;

@@ -1,0 +1,196 @@
+//! What people order: drain, enable, add, remove, edit, measure.
+
+use std::process::Output;
+
+use crate::common::home::{Home, shared_key};
+use crate::common::sshd::Sshd;
+use crate::common::{wait_for, write};
+use crate::kit::{Fleet, PATIENT, REMOTE, configure, fleet, jobs, make, said, text, up, waiting};
+
+fn order(home: &Home, args: &[&str]) -> Output {
+    let output = home.rch(args).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{args:?}: {said}\n{}",
+        home.log()
+    );
+    output
+}
+
+fn state(fleet: &Fleet, id: &str) -> String {
+    let status = fleet.status();
+    let found = status.workers.iter().find(|w| w.id == id);
+    found.map_or("absent".into(), |w| w.state.clone())
+}
+
+fn run(fleet: &Fleet) -> Output {
+    write(&fleet.home.project.join("Makefile"), "all:\n\t@echo made\n");
+    make(&fleet.home, &fleet.home.project, &[REMOTE])
+        .wait_with_output()
+        .unwrap()
+}
+
+/// Drained is drained: over health checks, a reload and a new daemon, until somebody says otherwise.
+/// The job that runs is let end.
+#[test]
+fn a_drain_lasts_until_it_is_undone() {
+    let fleet = fleet("drain", 1, 4, PATIENT);
+    fleet.all_up();
+    let dir = fleet.home.project.join("waits");
+    waiting(&dir);
+    let running = make(&fleet.home, &dir, &[REMOTE]);
+    jobs(&fleet.home, "running", 1);
+    order(&fleet.home, &["workers", "drain", "w0"]);
+    assert_eq!(state(&fleet, "w0"), "drained");
+    assert_eq!(run(&fleet).status.code(), Some(122));
+    fleet.go();
+    said(
+        &fleet.home,
+        &running.wait_with_output().unwrap(),
+        "begun\nover\n",
+    );
+    order(&fleet.home, &["workers", "probe", "w0"]);
+    order(&fleet.home, &["daemon", "reload"]);
+    assert_eq!(state(&fleet, "w0"), "drained");
+    fleet.home.stop();
+    order(&fleet.home, &["daemon", "start"]);
+    assert_eq!(state(&fleet, "w0"), "drained");
+    let refused = run(&fleet);
+    assert_eq!(refused.status.code(), Some(122));
+    assert!(text(&refused.stderr).contains("w0: drained"), "{refused:?}");
+    order(&fleet.home, &["workers", "enable", "w0"]);
+    said(&fleet.home, &run(&fleet), "made\n");
+    fleet.home.stop();
+    order(&fleet.home, &["daemon", "start"]);
+    said(&fleet.home, &run(&fleet), "made\n");
+    let unknown = fleet
+        .home
+        .rch(&["workers", "drain", "w9"])
+        .output()
+        .unwrap();
+    assert_ne!(unknown.status.code(), Some(0));
+}
+
+/// The fleet changes under a running daemon: one is added, one edited, one removed while a job of
+/// its runs; nonsense in either file changes nothing, an unknown key is only a warning.
+#[test]
+fn the_fleet_changes_while_it_runs() {
+    let fleet = fleet("reload", 1, 4, PATIENT);
+    fleet.all_up();
+    let file = fleet.home.path().join(".config/rch/workers.toml");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let reload = || order(&fleet.home, &["daemon", "reload"]);
+    let other = Sshd::start("other", &shared_key());
+    let both = format!("{first}{}", other.entry(&shared_key(), 2));
+    write(&file, &both);
+    reload();
+    up(&fleet.home, 2);
+    write(
+        &file,
+        &both.replace("total_slots = 4", "total_slots = 3\nnonsense = 1"),
+    );
+    reload();
+    assert_eq!(fleet.status().workers[0].slots_total, 3);
+    write(&file, "[[workers]]\nid = \"-x\"\nhost = \"a;b\"\n");
+    let _ = fleet.home.rch(&["daemon", "reload"]).output().unwrap();
+    let known: Vec<String> = fleet.status().workers.into_iter().map(|w| w.id).collect();
+    assert_eq!(known, ["w0", "other"]);
+    assert!(
+        fleet.home.log().contains("workers.toml:2:"),
+        "{}",
+        fleet.home.log()
+    );
+    // An unknown key takes effect from nothing else; broken text takes nothing away.
+    configure(
+        &fleet.home,
+        "[compilation]\nqueue_timeout_ms = 600000\nxyzzy = 1\n[general]\nlog_level = \"debug\"\n",
+    );
+    reload();
+    configure(&fleet.home, "[compilation\n");
+    let _ = fleet.home.rch(&["daemon", "reload"]).output().unwrap();
+    // Removed while it runs: its job ends well, and then it is gone.
+    waiting(&fleet.home.project);
+    configure(&fleet.home, PATIENT);
+    let env = [REMOTE, ("RCH_WORKER", "w0")];
+    let running = make(&fleet.home, &fleet.home.project, &env);
+    jobs(&fleet.home, "running", 1);
+    write(&file, &other.entry(&shared_key(), 2));
+    reload();
+    fleet.go();
+    said(
+        &fleet.home,
+        &running.wait_with_output().unwrap(),
+        "begun\nover\n",
+    );
+    wait_for("the removed worker to go", || {
+        (state(&fleet, "w0") == "absent").then_some(())
+    });
+    said(&fleet.home, &run(&fleet), "made\n");
+    assert_eq!(fleet.status().jobs[0].worker, "other");
+}
+
+/// A speed is measured by compiling there what is compiled here, lasts, and decides.
+#[test]
+fn workers_are_measured() {
+    let fleet = fleet("bench", 2, 4, PATIENT);
+    fleet.all_up();
+    let output = order(&fleet.home, &["--json", "workers", "benchmark", "--all"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = json["data"].as_array().unwrap();
+    assert_eq!(all.len(), 2, "{json}");
+    for one in all {
+        assert_eq!(one["ok"], true, "{json}");
+        assert!(
+            one["local_ms"].as_f64().unwrap() > 0.0 && one["remote_ms"].as_f64().unwrap() > 0.0
+        );
+    }
+    let speeds = |fleet: &Fleet| -> Vec<(String, f64)> {
+        let all = fleet.status().workers;
+        all.into_iter().map(|w| (w.id, w.speed)).collect()
+    };
+    let before = speeds(&fleet);
+    assert!(
+        before
+            .iter()
+            .all(|(_, s)| (1.0..=100.0).contains(s) && *s != 50.0),
+        "{before:?}"
+    );
+    fleet.home.stop();
+    order(&fleet.home, &["daemon", "start"]);
+    assert_eq!(speeds(&fleet), before);
+    fleet.all_up();
+    order(&fleet.home, &["workers", "drain", "w1"]);
+    let output = fleet
+        .home
+        .rch(&["--json", "workers", "benchmark", "w1"])
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("drained"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+/// A job runs with what it was given: `-j` of another machine is lowered, a small wish is kept.
+#[test]
+fn a_job_runs_with_its_slots() {
+    let fleet = fleet("slots", 1, 3, &format!("{PATIENT}build_slots = 2\n"));
+    // What make tells its children about itself.
+    write(
+        &fleet.home.project.join("Makefile"),
+        "all:\n\t@echo $(filter -j%,$(MAKEFLAGS))\n",
+    );
+    let flags = |argv: &[&str]| {
+        let output = fleet.home.exec(argv);
+        let slots = fleet.status().jobs[0].slots;
+        (text(&output.stdout).trim().to_owned(), slots)
+    };
+    assert_eq!(flags(&["make"]), (String::new(), 2));
+    assert_eq!(flags(&["make", "-j64"]), ("-j3".into(), 3));
+    assert_eq!(flags(&["make", "-j", "2"]), ("-j2".into(), 2));
+    assert_eq!(flags(&["make", "-j"]), ("-j2".into(), 2));
+}

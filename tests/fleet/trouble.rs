@@ -1,0 +1,188 @@
+//! Workers that hang, links that swallow, output without end, readers that do not read.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::home::{Home, shared_key};
+use crate::common::sshd::Sshd;
+use crate::common::{wait_for, write};
+use crate::kit::{
+    PATIENT, REMOTE, configure, fleet, go, jobs, make, nothing_left, said, signal, text, up,
+    waiting,
+};
+
+/// A worker whose programs are frozen says nothing, and its kernel goes on taking bytes: only our own
+/// deadlines find it. The job goes to another one.
+#[test]
+fn a_frozen_worker_is_found_out() {
+    let fleet = fleet("frozen", 2, 4, PATIENT);
+    fleet.all_up();
+    waiting(&fleet.home.project);
+    let client = make(&fleet.home, &fleet.home.project, &[REMOTE]);
+    let chosen = jobs(&fleet.home, "running", 1)[0].worker.clone();
+    let (ill, well) = match chosen.as_str() {
+        "w0" => (&fleet.workers[0], &fleet.workers[1]),
+        _ => (&fleet.workers[1], &fleet.workers[0]),
+    };
+    let frozen: Vec<i32> = ill
+        .processes()
+        .into_iter()
+        .filter(|(_, line)| line.contains("rch-wkr"))
+        .map(|(pid, _)| pid)
+        .collect();
+    frozen.iter().for_each(|pid| signal(*pid, "STOP"));
+    go(well);
+    let output = client.wait_with_output().unwrap();
+    said(&fleet.home, &output, "begun\nbegun\nover\n");
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("has fallen silent; starting again elsewhere"),
+        "{stderr}"
+    );
+    assert_eq!(fleet.status().jobs[0].worker, well.id);
+    frozen.iter().for_each(|pid| signal(*pid, "CONT"));
+    fleet.quiet();
+}
+
+/// Forwards to a worker until it is told to swallow everything and say nothing.
+struct Link {
+    port: u16,
+    swallows: Arc<AtomicBool>,
+}
+
+fn link(to: u16) -> Link {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let swallows = Arc::new(AtomicBool::new(false));
+    let hole = swallows.clone();
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else {
+                continue;
+            };
+            let ends = [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))];
+            for (from, to) in ends {
+                let (from, to, hole) = (from.unwrap(), to.unwrap(), hole.clone());
+                std::thread::spawn(move || forward(from, to, &hole));
+            }
+        }
+    });
+    Link { port, swallows }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, hole: &AtomicBool) {
+    let mut buf = [0; 1 << 16];
+    while let Ok(n) = from.read(&mut buf) {
+        let swallowed = hole.load(Ordering::Relaxed);
+        if n == 0 || (!swallowed && to.write_all(&buf[..n]).is_err()) {
+            break;
+        }
+    }
+    // The end of a connection is swallowed too, until the link is well again.
+    while hole.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+/// A link that swallows everything costs the job a line, the next one a line, and no more than that;
+/// when it is well again, so is the worker.
+#[test]
+fn a_black_hole_is_found_out() {
+    let worker = Sshd::start("css", &shared_key());
+    let link = link(worker.port);
+    let home = Home::new("hole");
+    let entry = worker.entry(&shared_key(), 4);
+    let entry = entry.replace(
+        &format!("port = {}", worker.port),
+        &format!("port = {}", link.port),
+    );
+    write(&home.path().join(".config/rch/workers.toml"), &entry);
+    configure(
+        &home,
+        "[general]\nforce_remote = true\n[transfer]\nssh_server_alive_interval_secs = 1\n",
+    );
+    up(&home, 1);
+    waiting(&home.project);
+    let client = make(&home, &home.project, &[]);
+    jobs(&home, "running", 1);
+    link.swallows.store(true, Ordering::Relaxed);
+    let output = client.wait_with_output().unwrap();
+    said(&home, &output, "begun\nbegun\nover\n");
+    assert!(
+        text(&output.stderr).contains("rch: running locally: worker css"),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = make(&home, &home.project, &[]).wait_with_output().unwrap();
+    said(&home, &output, "begun\nover\n");
+    link.swallows.store(false, Ordering::Relaxed);
+    nothing_left(&worker);
+    go(&worker);
+    up(&home, 1);
+    wait_for("a job over the link", || {
+        let output = make(&home, &home.project, &[REMOTE])
+            .wait_with_output()
+            .unwrap();
+        output.status.success().then_some(())
+    });
+}
+
+/// 100 MB of output, and a client that does not read them: the daemon neither grows nor spins, the
+/// job ends, and the client has every byte when it reads at last.
+#[test]
+fn a_client_that_stops_reading_costs_nothing() {
+    const SIZE: usize = 100 << 20;
+    let fleet = fleet("deluge", 1, 4, PATIENT);
+    fleet.all_up();
+    let makefile = format!("all:\n\t@yes 0123456789abcdef | head -c {SIZE}\n");
+    write(&fleet.home.project.join("Makefile"), &makefile);
+    let mut client = make(&fleet.home, &fleet.home.project, &[REMOTE]);
+    let mut most = 0;
+    wait_for("the end of the job", || {
+        let status = fleet.status();
+        most = most.max(status.daemon.rss_kib);
+        status.jobs.iter().any(|j| j.state == "done").then_some(())
+    });
+    assert!(most < 32 << 10, "{most} KiB");
+    let pid = fleet.home.daemon_pid();
+    // Longer than the pause between two signs of life, at which it once span.
+    let (begun, before) = (Instant::now(), cpu(pid));
+    while begun.elapsed() < Duration::from_secs(7) {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let used = cpu(pid) - before;
+    assert!(
+        used < begun.elapsed().as_secs_f64() / 10.0,
+        "{used} s of CPU for nothing"
+    );
+    let mut got = 0;
+    let mut buf = vec![0; 1 << 20];
+    let mut stdout = client.stdout.take().unwrap();
+    while let Ok(n) = stdout.read(&mut buf) {
+        if n == 0 {
+            break;
+        }
+        got += n;
+    }
+    assert_eq!(got, SIZE);
+    assert!(client.wait().unwrap().success());
+    fleet.quiet();
+}
+
+/// Seconds of CPU that a process has used.
+fn cpu(pid: i32) -> f64 {
+    let stat = std::fs::read_to_string(PathBuf::from(format!("/proc/{pid}/stat"))).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    let ticks = |n: usize| fields[n].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
+}
