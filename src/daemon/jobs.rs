@@ -281,6 +281,8 @@ impl Daemon {
         let survey = job.survey.as_ref()?;
         let insists = survey.config.general.force_remote
             || survey.forced.is_some()
+            // It asks which worker it would be.
+            || survey.dry_run
             || job.exec.require_remote
             || job.subscribers.is_empty();
         if insists {
