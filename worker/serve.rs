@@ -210,6 +210,14 @@ impl Session {
                     .delete(&name.path)
                     .map_err(|e| source(&name.path, &e))
             }
+            (Phase::Open, ToWorker::Clean(dir)) => {
+                let lane = self.writable()?;
+                lane.locate(&dir).map_or(Ok(()), |(root, below)| {
+                    lane.trees[root]
+                        .clear(&below)
+                        .wrong(|| format!("cannot clean '{}'", dir.display()))
+                })
+            }
             (Phase::Open, ToWorker::Commit(id)) => {
                 self.writable()?.commit(id)?;
                 self.out.put(&FromWorker::Committed);

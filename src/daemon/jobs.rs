@@ -90,6 +90,8 @@ pub(super) struct Attempt {
     pub(super) transfer: Transfer,
     pub(super) exit: Option<Exit>,
     pub(super) produced: Vec<Produced>,
+    /// Directories that the lane was told to clean before the job.
+    pub(super) cleaned: Vec<std::path::PathBuf>,
     /// `Fetch` messages that are not answered yet.
     pub(super) fetches: usize,
     /// When the command must have ended.
@@ -434,6 +436,7 @@ impl Daemon {
             transfer: Transfer::Idle,
             exit: None,
             produced: vec![],
+            cleaned: vec![],
             fetches: 0,
             until: None,
             timed_out: false,
@@ -493,7 +496,10 @@ impl Daemon {
                 base,
                 roots,
             } => self.lane(id, number, base, &roots),
-            FromWorker::Started => self.running(id),
+            FromWorker::Started => {
+                self.cleaned(id);
+                self.running(id);
+            }
             FromWorker::Stdout(bytes) => self.output(id, &FromDaemon::Stdout(bytes)),
             FromWorker::Stderr(bytes) => self.output(id, &FromDaemon::Stderr(bytes)),
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
