@@ -14,11 +14,11 @@ use crate::error::Result;
 use crate::fleet::Lease;
 use crate::history::{Task, Terms};
 use crate::ids::{ClientId, JobId, ManifestId, SessionId, WorkerId};
-use crate::job::{Outcome, Stage};
+use crate::job::{Outcome, Stage, Tries};
 use crate::manifest::Manifest;
 use crate::plan::{env, parallel};
 use crate::poll::Ready;
-use crate::sched::{self, Candidate, Choice, Priority, Waiting};
+use crate::sched::{self, Candidate, Choice, Desk, Priority, Waiting};
 use crate::spool::Spool;
 use crate::sys::process::Exit;
 use crate::sys::signal;
@@ -27,8 +27,6 @@ use crate::wire::client::{Exec, FromDaemon};
 use crate::wire::status;
 use crate::wire::worker::{Fault, FromWorker, Produced, Run, ToWorker};
 
-/// How many workers are tried before the clients are.
-const ATTEMPTS: u32 = 2;
 /// From the request to end to the order to.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// From the order to the end of the session.
@@ -45,9 +43,7 @@ pub(super) struct Job {
     pub(super) survey: Option<Survey>,
     pub(super) spool: Spool,
     pub(super) attempt: Option<Attempt>,
-    attempts: u32,
-    /// Workers that lost it.
-    refused: Vec<WorkerId>,
+    tries: Tries,
     pub(super) reason: String,
     /// It stays because the user's own terms say so; nobody need be told.
     pub(super) quiet: bool,
@@ -215,8 +211,7 @@ impl Daemon {
             survey: None,
             spool,
             attempt: None,
-            attempts: 0,
-            refused: vec![],
+            tries: Tries::default(),
             reason: String::new(),
             quiet: false,
             exit: None,
@@ -294,7 +289,7 @@ impl Daemon {
     fn twin(&self, survey: &Survey) -> Option<JobId> {
         // One that somebody has stopped ends of it, which is not what others asked for.
         let stopped = |j: &Job| j.attempt.as_ref().is_some_and(|a| a.stopped_by.is_some());
-        let live = |j: &&Job| !j.stage.is_over() && j.stage != Stage::Cancelling && !stopped(j);
+        let live = |j: &&Job| j.stage.may_be_joined() && !stopped(j);
         let same = |j: &&Job| j.survey.as_ref().is_some_and(|s| s.key == survey.key);
         self.jobs.values().filter(live).find(same).map(|j| j.id)
     }
@@ -320,34 +315,13 @@ impl Daemon {
         self.event(format_args!("job {id}: the same as {twin}, shared"));
     }
 
-    /// Gives slots to as many waiting jobs as there are slots, in their order. A worker that an
-    /// earlier job waits for is not given to a later one.
     pub(super) fn start_queued(&mut self) {
-        let waiting: Vec<JobId> = self.queue.iter().map(|w| w.job).collect();
-        let mut reserved: Vec<WorkerId> = vec![];
-        for id in waiting {
-            let candidates = self.candidates(id, &reserved);
-            let Some(job) = self.jobs.get_mut(&id) else {
-                self.queue.remove(id);
-                continue;
-            };
-            let wish = job.wish();
-            match sched::choose(&candidates, wish) {
-                Choice::Go(at, slots) => self.assign(id, &candidates[at].id.clone(), slots),
-                Choice::Busy => {
-                    job.waits = "all workers are busy".into();
-                    let fit = candidates.iter().filter(|c| c.refusal.is_empty());
-                    reserved.extend(fit.map(|c| c.id.clone()));
-                }
-                Choice::Nowhere(why) => {
-                    self.queue.remove(id);
-                    self.local(id, &why);
-                }
-            }
+        if !self.queue.is_empty() {
+            sched::dispatch(&self.queue.jobs(), self);
         }
     }
 
-    pub(super) fn candidates(&mut self, id: JobId, reserved: &[WorkerId]) -> Vec<Candidate> {
+    pub(super) fn candidates(&mut self, id: JobId) -> Vec<Candidate> {
         let Some(job) = self.jobs.get(&id) else {
             return vec![];
         };
@@ -360,14 +334,13 @@ impl Daemon {
             let name = worker.id().clone();
             let mut refusal = worker.refusal(now);
             if refusal.is_empty() {
-                refusal = unwanted(survey, &worker.conf.tags, name.as_str(), &job.refused);
+                refusal = unwanted(survey, &worker.conf.tags, name.as_str(), &job.tries);
             }
             if refusal.is_empty() {
                 refusal = worker.lacks(&survey.identities);
             }
             // A worker that has not greeted yet may turn out to be another kind of machine.
-            let closed = reserved.contains(&name) || worker.on_trial(now);
-            let free = if closed || worker.facts.is_none() {
+            let free = if worker.on_trial(now) || worker.facts.is_none() {
                 0
             } else {
                 worker.slots.free()
@@ -407,7 +380,6 @@ impl Daemon {
             .manifest
             .clone();
         job.stage.advance(Stage::Connecting);
-        job.attempts += 1;
         job.attempt = Some(Attempt {
             number,
             begun: now,
@@ -645,8 +617,7 @@ impl Daemon {
             return self.local(id, reason);
         };
         let worker = attempt.worker.clone();
-        job.refused.push(worker.clone());
-        let again = job.attempts < ATTEMPTS;
+        let again = job.tries.again_after(&worker);
         if blame && let Some(worker) = self.worker(&worker) {
             worker.failures += 1;
             worker.health.failure(now, reason);
@@ -870,6 +841,32 @@ impl Daemon {
     }
 }
 
+impl Desk for Daemon {
+    fn look(&mut self, id: JobId) -> Option<(Vec<Candidate>, u32)> {
+        let Some(job) = self.jobs.get(&id) else {
+            self.queue.remove(id);
+            return None;
+        };
+        let wish = job.wish();
+        Some((self.candidates(id), wish))
+    }
+
+    fn decide(&mut self, id: JobId, candidates: &[Candidate], choice: Choice) {
+        match choice {
+            Choice::Go(at, slots) => self.assign(id, &candidates[at].id, slots),
+            Choice::Busy => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.waits = "all workers are busy".into();
+                }
+            }
+            Choice::Nowhere(why) => {
+                self.queue.remove(id);
+                self.local(id, &why);
+            }
+        }
+    }
+}
+
 pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
@@ -881,8 +878,8 @@ fn attempt_worker(job: &Job) -> WorkerId {
 }
 
 /// Why this job does not go to a worker that others may go to; empty if it may.
-fn unwanted(survey: &Survey, tags: &[String], name: &str, refused: &[WorkerId]) -> String {
-    if refused.iter().any(|r| r.as_str() == name) {
+fn unwanted(survey: &Survey, tags: &[String], name: &str, tries: &Tries) -> String {
+    if tries.failed_on(name) {
         return "has just lost this job".into();
     }
     if survey.forced.as_ref().is_some_and(|f| f != name) {
