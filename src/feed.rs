@@ -9,6 +9,9 @@
 //! daemon's manifest holds what the lane holds. The receiver is always given exactly as many bytes
 //! as were announced: a file that shrank is filled up with zeros, and its second sending puts that
 //! right.
+//!
+//! A file that counts as changed only because it was racy is read first, and not sent if its content
+//! is what was sent before: sent anew it would be dated anew, and be built anew for nothing.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,6 +19,8 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
 use crate::manifest::{Changes, Entry, Kind, Manifest};
@@ -63,6 +68,17 @@ struct Open {
     /// As it was announced.
     entry: Entry,
     left: u64,
+    /// `Some` iff the entry is racy.
+    hash: Option<Hash>,
+}
+
+#[derive(Default)]
+struct Hash(Box<Xxh3>);
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hash")
+    }
 }
 
 #[derive(Debug)]
@@ -77,6 +93,8 @@ pub struct Feed {
     offset: Stamp,
     level: i32,
     fed: Fed,
+    /// Content that was to be sent at first.
+    total: u64,
 }
 
 impl Feed {
@@ -97,6 +115,8 @@ impl Feed {
             let entry = manifest.get(name).filter(|e| !e.is_dir());
             entry.map_or(Stamp::MIN, |e| e.mtime)
         });
+        let files = puts.iter().filter_map(|name| manifest.get(name));
+        let total = files.filter(|e| e.is_file()).map(|e| e.size).sum();
         Feed {
             dirs: roots.iter().map(|_| None).collect(),
             roots,
@@ -107,6 +127,50 @@ impl Feed {
             offset: clock_offset_ns,
             level,
             fed: Fed::default(),
+            total,
+        }
+    }
+
+    /// Content sent and to be sent, before compression.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.fed.bytes, self.total)
+    }
+
+    /// Takes out what is as `base` has it, though `base` could not be sure. To be called before
+    /// `next`; answers whether nothing is left.
+    pub fn calm(&mut self, base: &Manifest) -> bool {
+        let puts = std::mem::take(&mut self.puts);
+        self.puts = puts
+            .into_iter()
+            .filter(|w| !self.is_calm(&w.name, base))
+            .collect();
+        self.puts.is_empty() && self.deletes.as_slice().is_empty()
+    }
+
+    fn is_calm(&mut self, name: &Name, base: &Manifest) -> bool {
+        let (Some(old), Some(new)) = (base.get(name), self.manifest.get(name)) else {
+            return false;
+        };
+        let doubtful = old.racy && old.hash != 0 && new.is_file() && old.same(new);
+        if !doubtful || self.hash(name).ok() != Some(old.hash) {
+            return false;
+        }
+        // Read long enough after its last change, it needs no hash any more.
+        if self.manifest.get(name).is_some_and(|new| new.racy) {
+            let (name, entry) = (name.clone(), old.clone());
+            self.fed.fresh.push((name, entry));
+        }
+        true
+    }
+
+    fn hash(&mut self, name: &Name) -> io::Result<u64> {
+        let mut file = self.open_file(name)?;
+        let (mut hash, mut piece) = (Xxh3::new(), vec![0; 64 << 10]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(hash.digest()),
+                n => hash.update(&piece[..n]),
+            }
         }
     }
 
@@ -175,6 +239,7 @@ impl Feed {
                 waiting,
                 file,
                 left: entry.size,
+                hash: entry.racy.then(Hash::default),
                 entry,
             },
             out,
@@ -208,6 +273,9 @@ impl Feed {
             let read = (&mut open.file).take(want).read_to_end(&mut data);
             read.map_err(|e| Error::path("read", &self.place(&open.waiting.name), &e))?;
             data.resize(want as usize, 0);
+            if let Some(hash) = &mut open.hash {
+                hash.0.update(&data);
+            }
             self.fed.bytes += want;
             open.left -= want;
             ToWorker::Data(data).encode(out);
@@ -221,12 +289,13 @@ impl Feed {
 
     /// The whole file has been sent: if it changed meanwhile, it is sent again.
     fn settle(&mut self, open: Open) -> Result<()> {
-        let Open { waiting, entry, .. } = open;
+        let (waiting, mut entry) = (open.waiting, open.entry);
         let after = beneath::fstat(&open.file)
             .map_err(|e| Error::path("read", &self.place(&waiting.name), &e))?;
         if !entry.same(&Entry::new(Kind::File, &after, 0)) {
             return self.again(waiting);
         }
+        entry.hash = open.hash.map_or(0, |hash| hash.0.digest());
         if self.manifest.get(&waiting.name) != Some(&entry) {
             self.fed.fresh.push((waiting.name, entry));
         }

@@ -1,4 +1,6 @@
 //! Typed names for the things that have one, so that a job's number is never taken for a session's.
+//!
+//! They are plain numbers and bytes inside, public because the wire formats write them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! size, mode, mtime, ctime and inode together catch an edit within the same second, of the same
 //! size, or with its mtime put back. What they cannot catch is a second edit within one tick of the
 //! kernel's clock, so an entry that changed just before it was looked at is *racy* and counts as
-//! different the next time. Of directories only the mode counts (their times change with every
+//! different the next time, unless its content is read again and found to be what was sent (`feed`). Of directories only the mode counts (their times change with every
 //! entry, and follow on the worker by themselves), of links only the target.
 //!
 //! Entries are sorted by name, component by component, so that a directory stands before all it
@@ -21,7 +21,7 @@ use crate::time::Stamp;
 use crate::wire::worker::Name;
 
 /// First bytes of an encoded manifest; the last one counts its versions.
-const MAGIC: &[u8; 8] = b"rchmnf\0\x01";
+const MAGIC: &[u8; 8] = b"rchmnf\0\x02";
 
 /// How long before it is looked at a change makes an entry racy: well above the tick of file times
 /// (4 to 10 ms on common kernels).
@@ -46,6 +46,8 @@ pub struct Entry {
     pub ino: u64,
     /// Changed so shortly before it was looked at that a later change may not show.
     pub racy: bool,
+    /// Of the content that was sent, if the entry is racy; 0: not known.
+    pub hash: u64,
 }
 
 impl Entry {
@@ -59,6 +61,7 @@ impl Entry {
             ctime: stat.ctime,
             ino: stat.ino,
             racy: is_racy(stat.ctime, seen),
+            hash: 0,
         }
     }
 
@@ -205,7 +208,7 @@ impl Manifest {
             put_name(w, name);
             put_kind(w, &entry.kind);
             put_stats(w, entry);
-            w.flag(entry.racy);
+            w.flag(entry.racy).u64(entry.hash);
         });
         w.0
     }
@@ -333,6 +336,7 @@ fn get_entry(r: &mut Reader<'_>) -> Parsed<Entry> {
         ctime: r.i64()?,
         ino: r.u64()?,
         racy: r.flag()?,
+        hash: r.u64()?,
     })
 }
 

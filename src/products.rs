@@ -78,6 +78,8 @@ fn of_cargo(wanted: Wanted, words: &Words, cargo: &Cargo) -> Vec<Products> {
         .collect();
     if wanted != Wanted::Nothing {
         found.push(flat(cargo.target_dir.clone()));
+        // A triple's directory has a tag of its own.
+        found.extend(triples(cargo).map(flat));
         found.extend(cargo.artifact_dir.clone().map(flat));
     }
     for base in bases(cargo) {
@@ -100,11 +102,14 @@ fn bases(cargo: &Cargo) -> Vec<PathBuf> {
     if cargo.targets.is_empty() {
         return vec![cargo.target_dir.clone()];
     }
-    let named = cargo
+    triples(cargo).collect()
+}
+
+fn triples(cargo: &Cargo) -> impl Iterator<Item = PathBuf> {
+    cargo
         .targets
         .iter()
-        .map(|t| cargo.target_dir.join(triple(t)));
-    named.collect()
+        .map(|t| cargo.target_dir.join(triple(t)))
 }
 
 /// Where cargo leaves the executables of tests: with `build.build-dir` they are not final.
@@ -261,8 +266,8 @@ fn is_wanted_product(collect: &Collect, p: &Produced, project: &Project) -> bool
 
 /// Whether a file directly in a product directory is a product.
 fn is_final(dir: &Path, name: &[u8], mode: u32, project: &Project) -> bool {
-    let top = project.cargo.as_ref().map(|c| c.target_dir.as_path());
-    if top == Some(dir) {
+    let is_top = |c: &Cargo| c.target_dir == dir || triples(c).any(|triple| triple == dir);
+    if project.cargo.as_ref().is_some_and(is_top) {
         // So that backups, and we, know the directory for what it is.
         name == b"CACHEDIR.TAG"
     } else if dir.ends_with("deps") {

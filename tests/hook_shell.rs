@@ -183,8 +183,8 @@ fn the_corpus_runs_the_same() {
         .filter(|l| l.contains('»'));
     for line in texts {
         let command = line.replace('»', "").replace('⏎', "\n");
-        // GNU time measures; its figures differ from run to run.
-        if !command.contains("/usr/bin/time") {
+        // What measures says something else in every run.
+        if !command.contains("time -p") && !command.contains("/usr/bin/time") {
             assert!(check(&place, &command), "{command}");
         }
     }
@@ -331,7 +331,7 @@ fn glued_texts_run_the_same() {
     let rounds = std::env::var("RCH_TEST_ROUNDS")
         .ok()
         .and_then(|r| r.parse().ok())
-        .unwrap_or(400);
+        .unwrap_or(150);
     let ran = (0..rounds)
         .filter(|_| check(&place, &random_text(&mut dice)))
         .count();

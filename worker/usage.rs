@@ -1,4 +1,6 @@
 //! The command line of `rch-wkr`, and what people read.
+//!
+//! `serve` alone is what the daemon calls; the rest is for the person who sets a worker up.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

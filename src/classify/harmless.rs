@@ -1,4 +1,7 @@
 //! Things in a text that change what the rest of it means, or shows.
+//!
+//! The rewrite must not be visible to the text itself: a shell that traces (`set -x`), prints what it
+//! reads, or looks at its own history would show our insertion.
 
 use super::{names, wrappers};
 use crate::shell::{Script, Simple, Word};

@@ -1,4 +1,6 @@
 //! From a program's name to the tool it is: exact names, and the compilers' versioned and prefixed ones.
+//!
+//! A program named by a path is not looked at here: it means that very file, and stays.
 
 use super::Tool;
 

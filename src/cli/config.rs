@@ -1,4 +1,6 @@
 //! `rch config …`: what is in force, why, and changing it.
+//!
+//! Reading and writing are `config`'s; here is what people see of them.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
 //! `rch daemon …`: starting, stopping and watching rchd.
+//!
+//! `start` answers when the daemon does; `stop` when the process has gone, by its pidfd, so that a
+//! `start` right behind it finds no leftover.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! Tables for people: columns that line up, and one or two that give way when the line is full.
+//!
+//! Widths count columns, not bytes. It knows neither workers nor jobs.
 
 use super::out::{Ink, Look};
 

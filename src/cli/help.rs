@@ -1,4 +1,7 @@
 //! Help, from the table: all commands, one group, or one command.
+//!
+//! Nothing is written twice: what the table says of a flag is what help, completions and the manual's
+//! test say of it.
 
 use super::out::{Done, Fail, Ink, Look};
 use super::parse::next_words;

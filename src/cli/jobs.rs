@@ -1,4 +1,7 @@
 //! Jobs: their lines in `rch status`, and `rch logs` and `rch cancel`.
+//!
+//! A job's row is one line in eighty columns whatever its command holds; control characters of the
+//! agent's making never reach the terminal.
 
 use std::io::{self, Write};
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! Questions to the daemon, and what the command line makes of its answers.
+//!
+//! Every question has a deadline, and a daemon that is down is an answer with a hint, not an error
+//! of the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -219,13 +219,7 @@ fn raw(
     }
     // What does its own parsing wants its words too, save the first: `hook install …`.
     let words = command.words[1..].iter().map(OsString::from);
-    // `exec` takes nothing but the command, so that nothing of ours is taken for a part of it.
-    let global = if command.words == ["exec"] {
-        &[][..]
-    } else {
-        &given.0[..]
-    };
-    let flags = global.iter().map(|(name, value)| match value.is_empty() {
+    let flags = given.0.iter().map(|(name, value)| match value.is_empty() {
         true => OsString::from(format!("--{name}")),
         false => OsString::from(format!("--{name}={value}")),
     });
@@ -392,7 +386,8 @@ mod tests {
         let Ok(Wanted::Raw(_, args)) = parsed("-v exec -- cargo build -q --json") else {
             panic!();
         };
-        assert_eq!(args, ["--", "cargo", "build", "-q", "--json"]);
+        let want = ["--verbose", "--", "cargo", "build", "-q", "--json"];
+        assert_eq!(args, want, "our own flags stand before them");
         let Ok(Wanted::Raw(_, args)) = parsed("hook install --agent codex") else {
             panic!();
         };

@@ -135,7 +135,7 @@ pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
     if p.free_mib > 0 && p.free_mib < 10 * 1024 {
         out.push((
             format!("{} free on its disk", super::grid::bytes(p.free_mib << 20)),
-            "free some space there, or lower worker.min_free_gb",
+            "free some space there",
         ));
     }
     if p.clock_offset_ms.abs() > 60_000.0 {

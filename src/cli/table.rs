@@ -165,9 +165,11 @@ commands! {
         Run::Own(status::main);
     ["exec"] operands("[--] COMMAND [ARG...]", 1, usize::MAX, What::Command),
         "Run a compile command on a worker, as if it ran here",
-        "The hook puts this in front of an agent's compile commands. Output, exit status and files are those of a local run; whatever goes wrong on the way, the command runs here instead.",
+        "The hook puts this in front of an agent's compile commands. Output, exit status and files are those of a local run; whatever goes wrong on the way, the command runs here instead. On a terminal a line tells how far it is. With --verbose it is said afterwards where the command ran, how long it took and what was moved; with --quiet not even that it runs here. These flags stand before the command.",
         [],
         [("rch exec -- cargo build --release", "build on a worker"),
+         ("rch -v exec -- make -j8", "and say where it ran"),
+         ("RCH_DRY_RUN=1 rch exec -- cargo build", "say what would happen, and build here"),
          ("RCH_WORKER=css rch exec -- cargo test", "choose the worker")],
         Run::Raw(exec::main);
     ["logs"] JOB,

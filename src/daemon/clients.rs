@@ -28,6 +28,8 @@ use crate::wire::{self, status};
 const AHEAD: usize = 64 << 10;
 /// How often a waiting client is told that its job goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How often a progress line's figures change, at most.
+const FRAME: Duration = Duration::from_millis(100);
 /// More clients than this are turned away, and run locally.
 const CLIENTS: usize = 1000;
 
@@ -37,6 +39,10 @@ pub(super) struct Client {
     require_remote: bool,
     greeted: bool,
     doing: Doing,
+    /// Its stderr is a terminal, where people see a progress line.
+    terminal: bool,
+    /// The stage that it was last told of.
+    stage: Option<Stage>,
     told: Instant,
     /// It has its answer; the connection ends when that is written.
     done: bool,
@@ -98,6 +104,14 @@ impl Client {
             _ => None,
         }
     }
+
+    /// Whether it is to be told that its job is at `stage`.
+    fn wants(&self, stage: Stage, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.told);
+        let moving = matches!(stage, Stage::Syncing | Stage::Returning);
+        let news = self.stage != Some(stage) || (moving && since >= FRAME);
+        self.conn.backlog() == 0 && (since >= SIGN_OF_LIFE || (self.terminal && news))
+    }
 }
 
 impl Daemon {
@@ -134,6 +148,8 @@ impl Daemon {
             require_remote: false,
             greeted: false,
             doing: Doing::Nothing,
+            terminal: false,
+            stage: None,
             told: self.now,
             done: false,
         };
@@ -215,7 +231,7 @@ impl Daemon {
             return;
         };
         let agent = agent(&exec, client.pid);
-        let require_remote = exec.require_remote;
+        let (require_remote, terminal) = (exec.require_remote, exec.tty.1);
         match self.submit(Some(id), exec, agent) {
             Ok(job) => {
                 let now = self.now;
@@ -224,6 +240,8 @@ impl Daemon {
                 };
                 client.doing = Doing::Job { id: job, at: 0 };
                 client.require_remote = require_remote;
+                client.terminal = terminal;
+                client.stage = Some(Stage::Scanning);
                 client.told = now;
                 FromDaemon::Progress(status::Phase::Scanning).encode(client.conn.out());
             }
@@ -485,6 +503,11 @@ impl Daemon {
         match job.stage() {
             Stage::Done(Outcome::Remote) => {
                 let exit = job.exit.unwrap_or(Exit::Code(0));
+                let row = self.recent.iter().find(|row| row.id == job.id.0);
+                if let Some(row) = row.cloned() {
+                    FromDaemon::Progress(status::Phase::Over(Box::new(row)))
+                        .encode(client.conn.out());
+                }
                 self.tell(id, &FromDaemon::Exited(exit));
             }
             Stage::Done(Outcome::Cancelled) => {
@@ -502,8 +525,9 @@ impl Daemon {
                 let until = now + Duration::from_millis(self.config.compilation.queue_timeout_ms);
                 self.go_local(id, home, until);
             }
-            _ if now >= client.told + SIGN_OF_LIFE && client.conn.backlog() == 0 => {
+            stage if client.wants(stage, now) => {
                 client.told = now;
+                client.stage = Some(stage);
                 let place = self.queue.place(job.id);
                 FromDaemon::Progress(job.phase(place)).encode(client.conn.out());
             }

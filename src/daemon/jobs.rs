@@ -62,6 +62,8 @@ pub(super) struct Job {
 pub(super) struct Moved {
     pub(super) sent_files: u32,
     pub(super) sent_bytes: u64,
+    /// Content sent and to be sent, before compression; `None` until a difference is known.
+    pub(super) content: Option<(u64, u64)>,
     pub(super) back_files: u32,
     pub(super) back_bytes: u64,
     pub(super) remote_ms: u64,
@@ -169,10 +171,11 @@ impl Job {
                 reason: self.waits.clone(),
             },
             Stage::Connecting | Stage::Syncing => {
-                let total = self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let whole = || self.survey.as_ref().map_or(0, |s| s.manifest.total_bytes());
+                let (done, total) = self.moved.content.unwrap_or_else(|| (0, whole()));
                 status::Phase::Syncing {
                     worker,
-                    done: self.moved.sent_bytes,
+                    done,
                     total,
                 }
             }
@@ -272,7 +275,8 @@ impl Daemon {
         let insists = survey.config.general.force_remote
             || survey.forced.is_some()
             || job.exec.require_remote
-            || job.subscribers.is_empty();
+            || job.subscribers.is_empty()
+            || survey.dry_run;
         if insists {
             return None;
         }
@@ -852,6 +856,10 @@ impl Desk for Daemon {
     }
 
     fn decide(&mut self, id: JobId, candidates: &[Candidate], choice: Choice) {
+        let asks = |j: &Job| j.survey.as_ref().is_some_and(|s| s.dry_run);
+        if self.jobs.get(&id).is_some_and(asks) {
+            return self.explain(id, candidates, &choice);
+        }
         match choice {
             Choice::Go(at, slots) => self.assign(id, &candidates[at].id, slots),
             Choice::Busy => {

@@ -582,6 +582,20 @@ impl Daemon {
     }
 }
 
+/// What a login would give a worker here. The rest of our environment is that of whoever happened to
+/// start us, secrets included, and none of a job's business.
+const LOGIN: [&str; 10] = [
+    "CARGO_HOME",
+    "HOME",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "RUSTUP_HOME",
+    "SHELL",
+    "TMPDIR",
+    "USER",
+    "XDG_CACHE_HOME",
+];
 impl Daemon {
     /// A connection that stood has gone: another one is made at once, unless that has just happened.
     /// Jobs that wait for a session there go on waiting.
@@ -605,6 +619,12 @@ impl Daemon {
 
 fn local_command() -> Result<Command> {
     let mut cmd = Command::new(client::beside_us("rch-wkr")?);
-    cmd.arg("serve").current_dir(crate::paths::home());
+    let login = LOGIN
+        .iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    cmd.arg("serve")
+        .current_dir(crate::paths::home())
+        .env_clear()
+        .envs(login);
     Ok(cmd)
 }

@@ -9,6 +9,7 @@
 
 mod bench;
 mod clients;
+mod explain;
 mod jobs;
 mod keep;
 mod links;
@@ -70,6 +71,7 @@ enum Report {
     Chosen(JobId, u64, Vec<crate::wire::worker::Produced>),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
     Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
+    Planned(JobId, Box<status::Plan>),
     /// This machine has run the benchmark.
     Measured(Result<bench::Here>),
     /// Nothing anybody waits for.
@@ -224,6 +226,7 @@ impl Daemon {
             Report::Chosen(id, attempt, files) => self.chosen(id, attempt, files),
             Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),
             Report::Rescanned(id, attempt, rescan) => self.rescanned(id, attempt, *rescan),
+            Report::Planned(id, plan) => self.planned(id, &plan),
             Report::Measured(here) => self.measured_here(here),
             Report::Nothing => {}
         }

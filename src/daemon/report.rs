@@ -1,4 +1,7 @@
 //! How it all stands: the structs of `wire::status`, filled.
+//!
+//! Nothing is decided here. The rows are made when somebody asks; only a finished job's is kept,
+//! because the job itself is gone by then.
 
 use super::jobs::{Job, report_command};
 use super::{Daemon, survey};

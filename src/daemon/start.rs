@@ -1,4 +1,7 @@
 //! How `rchd` comes to life: arguments, folders, the socket, the first sessions.
+//!
+//! What may fail does so before `listening on` is said: whoever started us reads that line, or our last
+//! words on stderr. After it nothing is printed; the log has the rest.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;

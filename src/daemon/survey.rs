@@ -46,6 +46,8 @@ pub(super) struct Survey {
     pub(super) forced: Option<String>,
     /// `RCH_WORKERS`: ids or tags; empty: all.
     pub(super) pool: Vec<String>,
+    /// `RCH_DRY_RUN`: only say what would happen.
+    pub(super) dry_run: bool,
     /// Slots it would like.
     pub(super) wish: u32,
     /// `None`: it may run for ever.
@@ -86,6 +88,7 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         priority: Priority::parse(&text("RCH_PRIORITY").unwrap_or_default()),
         forced: text("RCH_WORKER").filter(|w| !w.is_empty()),
         pool: words(&text("RCH_WORKERS").unwrap_or_default()),
+        dry_run: dry_run(exec),
         wish: wish(&accepted, &config),
         timeout: timeout(&accepted, &config),
         env: travelling,
@@ -97,6 +100,11 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         identities,
         collect,
     })
+}
+
+fn dry_run(exec: &Exec) -> bool {
+    let value = env::get(&exec.env, "RCH_DRY_RUN").and_then(OsStr::to_str);
+    crate::config::vars::is_on(value)
 }
 
 fn stays(config: &Config, accepted: &Accepted) -> Result<()> {
@@ -193,6 +201,7 @@ fn key(
         u8::from(exec.tty.0),
         u8::from(exec.tty.1),
         u8::from(exec.merged),
+        u8::from(dry_run(exec)),
     ]);
     hash.update(&manifest.digest());
     hash.digest128().to_le_bytes()

@@ -276,6 +276,11 @@ impl Daemon {
         };
         session.conn().out().extend_from_slice(&fed.bytes);
         job.moved.sent_bytes += fed.bytes.len() as u64;
+        job.moved.content = fed
+            .feed
+            .as_ref()
+            .map(|f| f.progress())
+            .or(job.moved.content);
         match (fed.feed, fed.done) {
             (Some(feed), _) => {
                 self.attempt(id).transfer = Transfer::Waiting(feed);
@@ -735,7 +740,14 @@ fn first_feed(order: Order) -> Result<Fed> {
         (None, None) => Arc::default(),
     };
     let changes = base.changes(&order.manifest);
-    if changes.is_empty() && order.base.is_some() {
+    let mut feed = Feed::new(
+        &order.project,
+        order.manifest.clone(),
+        changes,
+        order.offset,
+        order.level,
+    );
+    if feed.calm(&base) && order.base.is_some() {
         let done = FeedDone {
             fed: feed::Fed::default(),
             manifest: order.manifest,
@@ -747,13 +759,6 @@ fn first_feed(order: Order) -> Result<Fed> {
             done: Some(done),
         });
     }
-    let feed = Feed::new(
-        &order.project,
-        order.manifest.clone(),
-        changes,
-        order.offset,
-        order.level,
-    );
     next_feed(feed, order.manifest)
 }
 

@@ -338,3 +338,47 @@ fn a_piece_is_small() {
         }
     }
 }
+
+/// `sed -i … && cargo build && cargo build`: the file changed just before the first sync, which could
+/// not know whether it would change again. The second sync sent it once more, the worker dated it
+/// anew, and cargo built anew what nobody had touched.
+#[test]
+fn a_file_that_might_have_changed_is_read_before_it_is_sent_again() {
+    let scratch = Scratch::new();
+    let path = scratch.file("a", "text");
+    let sent = Entry {
+        racy: true,
+        hash: xxhash_rust::xxh3::xxh3_64(b"text"),
+        ..scanned(&scratch).iter().next().unwrap().1.clone()
+    };
+    let name = scanned(&scratch).iter().next().unwrap().0.clone();
+    let held = Manifest::new(vec![(name.clone(), sent.clone())], 0);
+    let feed = |held: &Manifest| {
+        let now = Arc::new(Manifest::new(
+            vec![(
+                name.clone(),
+                Entry {
+                    hash: 0,
+                    ..sent.clone()
+                },
+            )],
+            1,
+        ));
+        let changes = held.changes(&now);
+        assert_eq!(changes.puts, [name.clone()]);
+        let mut feed = Feed::new(&scratch.project(), now, changes, 0, 1);
+        (feed.calm(held), feed)
+    };
+    let (calm, mut fed) = feed(&held);
+    assert!(calm, "it is what was sent");
+    // The doubt remains, and with it the means to settle it.
+    let Ok(Step::Done(done)) = fed.next(&mut vec![]) else {
+        panic!("nothing was to be sent")
+    };
+    assert_eq!(done.fresh, [(name.clone(), sent.clone())]);
+    std::fs::write(&path, "next").unwrap();
+    assert!(
+        !feed(&held).0,
+        "it did change, though stat(2) does not show it"
+    );
+}

@@ -1,4 +1,6 @@
 //! What the hook answers, from the document to the last byte on stdout.
+//!
+//! Every way out that is not a rewrite is the empty answer: the client goes on as it would without us.
 
 use std::path::{Path, PathBuf};
 

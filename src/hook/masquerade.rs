@@ -59,11 +59,8 @@ fn become_real(name: &OsStr, rest: &[OsString]) -> i32 {
         complain(&Error::new(text));
         return exit::NOT_FOUND;
     };
-    let err = Command::new(&real)
-        .arg0(name)
-        .args(rest)
-        .env(GUARD, "1")
-        .exec();
+    // By its whole path: gcc looks along PATH for its own name to find its parts, and would find us.
+    let err = Command::new(&real).args(rest).env(GUARD, "1").exec();
     complain(&Error::path("run", &real, &err));
     exit::FAILED
 }

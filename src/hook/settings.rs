@@ -1,4 +1,7 @@
 //! Where Claude Code's rules stand: managed, user, project and local settings, and its command line.
+//!
+//! A file that cannot be read or parsed means that the rules are not known, and then nothing is
+//! rewritten.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
 //! `rch hook install|uninstall|status|test`, and what the SessionStart hook calls.
+//!
+//! People call these by hand, so here errors are printed and statuses mean something; the hook itself
+//! does neither.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,6 @@
 //! `rch classify 'COMMAND'`: the five tiers, what each took, and the verdict.
+//!
+//! In the order of their numbers. The hook itself sieves by keyword first, on the raw document.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -28,6 +30,12 @@ pub fn walk(command: &str, threshold: f64) -> (String, bool) {
     }
     tier(0, "content", start, "a shell command");
     let start = Instant::now();
+    if let Err(left) = crate::shell::parse(command.as_bytes()) {
+        tier(1, "structure", start, &format!("stays: {}", left.text()));
+        return (out, false);
+    }
+    tier(1, "structure", start, "understood");
+    let start = Instant::now();
     let mentioned = keywords::mentioned(command.as_bytes());
     tier(
         2,
@@ -42,12 +50,6 @@ pub fn walk(command: &str, threshold: f64) -> (String, bool) {
     if !mentioned {
         return (out, false);
     }
-    let start = Instant::now();
-    if let Err(left) = crate::shell::parse(command.as_bytes()) {
-        tier(1, "structure", start, &format!("stays: {}", left.text()));
-        return (out, false);
-    }
-    tier(1, "structure", start, "understood");
     let start = Instant::now();
     let reading = match text::read(command.as_bytes(), threshold) {
         Ok(reading) => reading,

@@ -16,7 +16,7 @@ use crate::elf;
 use crate::error::{Error, Result};
 use crate::exclude::TEMP_PREFIX;
 use crate::manifest::{Entry, Kind};
-use crate::roots::{Project, Root};
+use crate::roots::{Cargo, Project, Root};
 use crate::sys::fs as beneath;
 use crate::time::{self, Stamp};
 use crate::wire::worker::Name;
@@ -24,12 +24,21 @@ use crate::wire::worker::Name;
 /// Files below this size are not worth a question about free space.
 const LARGE: u64 = 1 << 20;
 
+/// What cargo writes into a target directory that it makes.
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
+# This file is a cache directory tag created by cargo.
+# For information about cache directory tags see https://bford.info/cachedir/
+";
+
 /// What compilers write begins with one of these: ELF, an archive, wasm.
 const MAGICS: [&[u8]; 3] = [b"\x7fELF", b"!<arch>\n", b"\0asm"];
 
 #[derive(Debug)]
 pub(super) struct Places {
     roots: Vec<Root>,
+    /// Directories that get cargo's tag when they are made. On the worker such a root was there
+    /// before cargo, which then makes none.
+    tagged: Vec<PathBuf>,
     dirs: Vec<Option<Arc<OwnedFd>>>,
     /// The directory used last: products come directory by directory.
     last: Option<(u8, PathBuf, Arc<OwnedFd>)>,
@@ -40,6 +49,7 @@ impl Places {
         Places {
             dirs: project.roots.iter().map(|_| None).collect(),
             roots: project.roots.clone(),
+            tagged: project.cargo.iter().flat_map(cache_dirs).collect(),
             last: None,
         }
     }
@@ -146,11 +156,27 @@ impl Places {
             return Ok(dir.clone());
         }
         if root.only.as_ref().is_some_and(Vec::is_empty) {
-            std::fs::create_dir_all(&root.path)?;
+            make_root(&root.path, self.tagged.contains(&root.path))?;
         }
         let dir = Arc::new(OwnedFd::from(File::open(&root.path)?));
         Ok(self.dirs[number].insert(dir).clone())
     }
+}
+
+fn cache_dirs(cargo: &Cargo) -> impl Iterator<Item = PathBuf> {
+    let build = cargo.build_dir.clone();
+    [cargo.target_dir.clone()].into_iter().chain(build)
+}
+
+fn make_root(path: &Path, tagged: bool) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    if tagged {
+        std::fs::write(path.join("CACHEDIR.TAG"), TAG)?;
+    }
+    Ok(())
 }
 
 /// Opens `path` beneath `root`, making what is missing of it.

@@ -98,8 +98,10 @@ fn the_directories_of_each_kind() {
     assert_eq!(
         listed(Kind::Build, "cargo build", &there),
         [
+            "mine",
             "mine/debug",
             "mine/debug/examples",
+            "x86_64-unknown-linux-musl",
             "x86_64-unknown-linux-musl/debug",
             "x86_64-unknown-linux-musl/debug/examples"
         ]
@@ -128,6 +130,7 @@ fn entry() -> Entry {
         ctime: 1,
         ino: 1,
         racy: false,
+        hash: 0,
     }
 }
 

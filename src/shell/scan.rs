@@ -1,4 +1,7 @@
 //! The bytes of a text: position, blanks, comments, and single words with their quotes.
+//!
+//! It moves over bytes and knows words, not commands; where one byte is not understood it says so, and
+//! the whole text is left alone.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,7 @@
 //! Descriptors: pipes, blocking modes, readiness for the single-threaded worker, identity.
+//!
+//! The event loop of the daemon has mio; the worker and the client wait for three or four descriptors
+//! and have `poll` from here.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

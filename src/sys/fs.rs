@@ -1,4 +1,7 @@
 //! Files: opening strictly beneath a directory, times without following links, free space.
+//!
+//! Whatever another machine names is opened through `openat2` with `RESOLVE_BENEATH` and
+//! `RESOLVE_NO_SYMLINKS`, so that a link swapped in between two calls leads nowhere.
 
 use std::ffi::{CString, OsString};
 use std::io;

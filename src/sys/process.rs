@@ -1,4 +1,7 @@
 //! Processes: identity, death with the parent, signals to groups, reaping, pidfds.
+//!
+//! A child made here has default signals and leads its own group, so that one `killpg` ends all of
+//! it, and it dies with its maker unless it is the daemon.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

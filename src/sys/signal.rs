@@ -1,4 +1,7 @@
 //! Signals as one more readable descriptor.
+//!
+//! signalfd(2) rather than handlers: nothing runs between two instructions of ours, and a signal is
+//! read in the loop's own order.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

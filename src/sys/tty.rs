@@ -1,4 +1,4 @@
-//! Terminals: how wide they are.
+//! Terminals: how wide they are, and who may write to them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -17,4 +17,10 @@ pub fn winsize(fd: impl AsFd) -> Option<(u16, u16)> {
     let rc: io::Result<_> =
         check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) });
     (rc.is_ok() && size.ws_col > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// Whether our process group is the one that the terminal behind `fd` belongs to at the moment.
+pub fn is_foreground(fd: impl AsFd) -> bool {
+    // SAFETY: neither call touches memory of ours; -1 equals no group.
+    unsafe { libc::tcgetpgrp(fd.as_fd().as_raw_fd()) == libc::getpgrp() }
 }

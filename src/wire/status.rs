@@ -28,6 +28,8 @@ pub enum Phase {
         done: u64,
         total: u64,
     },
+    /// The job has run to its end on a worker: what it was and moved.
+    Over(Box<Job>),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,7 +74,7 @@ pub struct Worker {
     pub failures: u64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: u64,
     /// `scanning`, `queued`, `syncing`, `running`, `returning`, `done`, `failed`, `local`, `cancelled`.
@@ -113,6 +115,47 @@ pub struct Totals {
     pub returned_bytes: u64,
     /// Measured local time of the same command minus the remote job's, summed where both are known.
     pub saved_ms: i64,
+}
+
+/// What would happen to a command, for `RCH_DRY_RUN`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub kind: String,
+    /// The project and what it needs outside itself.
+    pub roots: Vec<String>,
+    /// The compilers that a worker must have.
+    pub tools: Vec<String>,
+    /// Slots it would like.
+    pub wish: u32,
+    pub workers: Vec<PlanWorker>,
+    /// The worker it would go to; empty: none can take it now.
+    pub chosen: String,
+    /// Some could take it if they were not busy.
+    pub busy: bool,
+    /// No lane there holds the project yet.
+    pub whole: bool,
+    pub files: u32,
+    /// Content of those files.
+    pub bytes: u64,
+    pub deletes: u32,
+    /// The first of those files.
+    pub names: Vec<String>,
+}
+
+/// A worker as the choice sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanWorker {
+    pub id: String,
+    /// Why the command cannot go there; empty if it can.
+    pub refusal: String,
+    pub score: f64,
+    pub speed: f64,
+    pub free: u32,
+    pub total: u32,
+    pub priority: u32,
+    /// An idle lane there holds the project.
+    pub warm: bool,
+    pub preferred: bool,
 }
 
 /// One worker's answer to `rch workers probe`.

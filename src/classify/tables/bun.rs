@@ -1,4 +1,6 @@
 //! bun's flags for the two subcommands that go.
+//!
+//! `test` and `typecheck` alone; everything else bun does edits the project or talks to the network.
 
 use crate::classify::Why::{Daemon, Mutates, Query, Watch};
 use crate::classify::flags::Act::{Directory, Plain, Veto};

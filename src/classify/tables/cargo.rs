@@ -1,4 +1,6 @@
 //! cargo's flags, by the groups its own help shows; nextest's besides.
+//!
+//! Source: `cargo help COMMAND` of cargo 1.95. A flag in no row means that the command stays.
 
 use crate::classify::Why::{Daemon, Mutates, Query};
 use crate::classify::flags::Act::{

@@ -1,4 +1,7 @@
 //! Flags of gcc and clang: hundreds, so families by their first letters, and the exceptions by name.
+//!
+//! Source: the option index of the GCC manual and `clang --help`. Flags that print, read stdin or need
+//! this machine's own CPU veto.
 
 use crate::classify::Why::{self, Mutates, Query, Unknown};
 

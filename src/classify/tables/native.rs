@@ -1,4 +1,7 @@
 //! Flags of rustc and of the build systems: make (GNU), ninja, `cmake --build`, `meson compile`.
+//!
+//! Only flags that take a value or veto need a row: a flag that is in no row stops the judgement, so
+//! that a new one is local until somebody has read what it does.
 
 use crate::classify::Why::{Mutates, Query};
 use crate::classify::flags::Act::{

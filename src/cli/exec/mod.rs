@@ -1,0 +1,312 @@
+//! `rch exec`: the agent's process. It owns the terminal, the exit status, the signals and the
+//! local fallback.
+//!
+//! Whatever goes wrong on the way to a worker ends in the same place: `local`, which becomes the
+//! real tool by exec and says why in one line. What may run at all is the classifier's word alone,
+//! so that a permission rule which allows `rch exec` allows nothing more.
+
+mod ansi;
+mod origin;
+mod plan;
+mod progress;
+mod pump;
+mod sink;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::grid::bytes;
+use super::out::{self, Look, clean};
+use super::parse::Given;
+use super::status::count;
+use crate::classify;
+use crate::client::Daemon;
+use crate::config::Config;
+use crate::config::vars::is_on;
+use crate::error::{Error, cause};
+use crate::exit;
+use crate::sys::fd::same_file;
+use crate::sys::process::{self, Exit};
+use crate::sys::signal::{self, Signals};
+use crate::sys::tty;
+use crate::time;
+use crate::wire::client::{Exec, ToDaemon};
+use crate::wire::status::Job;
+
+use progress::Line;
+use pump::{Ending, Pump};
+use sink::Sink;
+
+/// Signals that a user or an agent stops a command with.
+const FORWARDED: [i32; 4] = [
+    signal::SIGINT,
+    signal::SIGTERM,
+    signal::SIGHUP,
+    signal::SIGQUIT,
+];
+
+/// Runs the command line `rch exec [FLAG…] [--] ARGV…`, given from the first flag on.
+pub fn main(args: &[OsString]) -> i32 {
+    let (given, argv) = match flags(args) {
+        Ok(read) => read,
+        Err(error) => {
+            out::complain(&error);
+            return exit::USAGE;
+        }
+    };
+    if let Err(refusal) = classify::argv(argv) {
+        let text = format!("exec: '{}' is not sent away: {refusal}", argv[0].display());
+        out::complain(&Error::new(text).hint("run it without 'rch exec'"));
+        return exit::NOT_COMPILE;
+    }
+    Run::new(argv, &given).go()
+}
+
+/// Our own flags stand before the command, so that nothing of its own is taken for one.
+fn flags(args: &[OsString]) -> Result<(Given, &[OsString]), Error> {
+    let mut given = Given::default();
+    for (at, arg) in args.iter().enumerate() {
+        let name = match arg.to_str() {
+            Some("--") => return command(&args[at + 1..]).map(|argv| (given, argv)),
+            Some("-v" | "--verbose") => "verbose",
+            Some("-q" | "--quiet") => "quiet",
+            // How a job's output looks is the job's own business.
+            Some(flag) if ["--json", "--format", "--color"].contains(&before_equals(flag)) => {
+                continue;
+            }
+            Some(flag) if flag.starts_with('-') => {
+                let error = Error::new(format!("exec: unknown flag '{flag}'"));
+                return Err(error
+                    .hint("flags of the command stand behind it, as in 'rch exec -- make -j4'"));
+            }
+            _ => return command(&args[at..]).map(|argv| (given, argv)),
+        };
+        given.0.push((name, String::new()));
+    }
+    command(&[]).map(|argv| (given, argv))
+}
+
+fn before_equals(flag: &str) -> &str {
+    flag.split('=').next().unwrap_or(flag)
+}
+
+fn command(argv: &[OsString]) -> Result<&[OsString], Error> {
+    match argv {
+        [] => Err(Error::new("exec: a command is missing").hint("'rch exec --help' explains it")),
+        argv => Ok(argv),
+    }
+}
+
+/// One command on its way.
+struct Run<'a> {
+    argv: &'a [OsString],
+    cwd: PathBuf,
+    config: Config,
+    look: Look,
+    require_remote: bool,
+    dry_run: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(argv: &'a [OsString], given: &Given) -> Run<'a> {
+        let cwd = origin::cwd();
+        let (config, _) = Config::load(&cwd, |name| std::env::var(name).ok());
+        Run {
+            argv,
+            cwd,
+            config,
+            look: look(given),
+            require_remote: flag("RCH_REQUIRE_REMOTE"),
+            dry_run: flag("RCH_DRY_RUN"),
+        }
+    }
+
+    fn go(&self) -> i32 {
+        if self.dry_run {
+            plan::tiers(self.argv, self.config.compilation.confidence_threshold);
+        }
+        if let Some(reason) = self.stays() {
+            return self.local(reason, !self.dry_run);
+        }
+        match self.remote() {
+            Ending::Exit(exit, job) => {
+                if let Some(job) = job.filter(|_| self.look.verbose) {
+                    account(&job);
+                }
+                leave(exit)
+            }
+            Ending::Local { reason, quiet } => self.local(&reason, quiet),
+            Ending::RunHere { argv, env } => exec(&argv, &env),
+            Ending::Stopped(signal) => leave(Exit::Signal(u8::try_from(signal).unwrap_or(15))),
+        }
+    }
+
+    /// Whether the user's own settings keep it here, found without asking the daemon.
+    fn stays(&self) -> Option<&'static str> {
+        if flag("RCH_BYPASS") || flag("RCH_LOCAL_ONLY") {
+            return Some("the environment says so");
+        }
+        if !self.config.general.enabled {
+            return Some("rch is disabled here");
+        }
+        self.config
+            .general
+            .force_local
+            .then_some("force_local is set")
+    }
+
+    fn remote(&self) -> Ending {
+        let local = |reason: String| Ending::Local {
+            reason,
+            quiet: false,
+        };
+        let mut daemon = match Daemon::connect_or_start(&self.config.general.socket_path) {
+            Ok(daemon) => daemon,
+            Err(why) => return local(why.reason()),
+        };
+        // Those that our parent had ignored stay ignored (`nohup`), as they would for the tool.
+        let caught: Vec<i32> = FORWARDED
+            .into_iter()
+            .filter(|&s| !signal::is_ignored(s))
+            .collect();
+        let signals = match Signals::new(&caught) {
+            Ok(signals) => signals,
+            Err(e) => return local(format!("cannot watch signals: {}", cause(&e))),
+        };
+        // A reader that closes the pipe must end the remote command, not us before it.
+        signal::ignore(signal::SIGPIPE);
+        let ending = match daemon.send(&ToDaemon::Exec(Box::new(self.request()))) {
+            Ok(()) => {
+                let (sink, line) = (Sink::new(&self.config.output), Line::new(self.look));
+                Pump::new(&mut daemon, &signals, sink, line).run()
+            }
+            Err(e) => local(e.text().into()),
+        };
+        signal::restore_pipe();
+        signal::unblock_all();
+        ending
+    }
+
+    fn request(&self) -> Exec {
+        Exec {
+            argv: self.argv.to_vec(),
+            cwd: self.cwd.clone(),
+            env: std::env::vars_os().collect(),
+            own: origin::own_variables(),
+            tty: (io::stdout().is_terminal(), io::stderr().is_terminal()),
+            merged: same_file(io::stdout(), io::stderr()),
+            require_remote: self.require_remote,
+        }
+    }
+
+    /// Runs it here. A line says why, unless the user asked for it to be so or wants no lines.
+    fn local(&self, reason: &str, expected: bool) -> i32 {
+        if self.require_remote {
+            say(&format!("cannot run remotely: {reason}"));
+            return exit::NO_REMOTE;
+        }
+        if self.look.verbose || !(expected || self.look.quiet) {
+            say(&format!("running locally: {reason}"));
+        }
+        exec(self.argv, &[])
+    }
+}
+
+/// How our own lines on stderr look.
+fn look(given: &Given) -> Look {
+    let columns = io::stderr().is_terminal().then(|| {
+        let size = tty::winsize(io::stderr());
+        size.map_or(80, |(columns, _)| usize::from(columns))
+    });
+    Look::new(given, &|name| std::env::var(name).ok(), columns)
+}
+
+/// `--verbose`: where a job ran, how long it took, and what it moved.
+fn account(job: &Job) {
+    say(&format!(
+        "job j{} ran on {}, lane {}, with {}",
+        job.id,
+        clean(&job.worker),
+        job.lane,
+        count(u64::from(job.slots), "slot")
+    ));
+    let span = |ms| time::human(Duration::from_millis(ms));
+    say(&format!(
+        "{} in all, {} of it the command's own; there {} ({}), back {} ({})",
+        span(job.elapsed_ms),
+        span(job.remote_ms),
+        count(u64::from(job.sent_files), "file"),
+        bytes(job.sent_bytes),
+        count(u64::from(job.returned_files), "file"),
+        bytes(job.returned_bytes),
+    ));
+}
+
+/// Ends as the command did: with its code, or by its signal.
+fn leave(exit: Exit) -> i32 {
+    if let Exit::Signal(number) = exit {
+        process::die_by(i32::from(number));
+    }
+    exit.status()
+}
+
+/// Becomes the program. Returns only if there is none.
+fn exec(argv: &[OsString], env: &[(OsString, OsString)]) -> i32 {
+    let error = Command::new(&argv[0])
+        .args(&argv[1..])
+        .envs(env.iter().cloned())
+        .exec();
+    say(&format!(
+        "cannot run '{}': {}",
+        argv[0].display(),
+        cause(&error)
+    ));
+    if error.kind() == io::ErrorKind::NotFound {
+        exit::NOT_FOUND
+    } else {
+        exit::CANNOT_RUN
+    }
+}
+
+/// One line on stderr, from us rather than from the command. A closed stderr is nobody's loss.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "rch: {text}");
+}
+
+fn flag(name: &str) -> bool {
+    is_on(std::env::var(name).ok().as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<(Vec<&'static str>, Vec<String>), String> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let (given, argv) = flags(&args).map_err(|e| e.text().to_owned())?;
+        let words = argv.iter().map(|a| a.display().to_string()).collect();
+        Ok((given.0.iter().map(|(name, _)| *name).collect(), words))
+    }
+
+    #[test]
+    fn flags_before_the_command_are_ours_and_those_behind_it_are_not() {
+        let (ours, command) = read(&["-q", "--verbose", "--", "make", "-q"]).unwrap();
+        assert_eq!(ours, ["quiet", "verbose"]);
+        assert_eq!(command, ["make", "-q"]);
+        let (ours, command) = read(&["--color=always", "make", "--", "-v"]).unwrap();
+        assert_eq!((ours.len(), command.len()), (0, 3));
+        assert_eq!(
+            read(&["-j4", "make"]).unwrap_err(),
+            "exec: unknown flag '-j4'"
+        );
+        assert_eq!(
+            read(&["-q", "--"]).unwrap_err(),
+            "exec: a command is missing"
+        );
+        assert_eq!(read(&[]).unwrap_err(), "exec: a command is missing");
+    }
+}

@@ -1,0 +1,167 @@
+//! `RCH_DRY_RUN`: what would happen to a command, on stderr.
+//!
+//! The tiers are walked here, from the command's words; workers, scores and files are the daemon's
+//! answer, because it alone knows them. Then the command runs here, as it would without rch.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use crate::cli::grid::bytes;
+use crate::cli::out::clean;
+use crate::cli::status::count;
+use crate::hook::walk;
+use crate::wire::status::{Plan, PlanWorker};
+
+/// Walks the command through the tiers.
+pub(super) fn tiers(argv: &[OsString], threshold: f64) {
+    let words: Vec<String> = argv.iter().map(|a| quoted(&a.to_string_lossy())).collect();
+    let (walk, _) = walk::walk(&words.join(" "), threshold);
+    let kept = walk.lines().filter(|l| !l.starts_with("rewritten:"));
+    put(kept.map(|l| format!("rch: {l}\n")).collect());
+}
+
+/// A word as a shell would want it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Shows the daemon's answer.
+pub(super) fn show(json: &[u8]) {
+    if let Ok(plan) = serde_json::from_slice::<Plan>(json) {
+        put(text(&plan));
+    }
+}
+
+fn put(text: String) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "rch: {text}");
+    };
+    line(format!(
+        "a {} in {}, {} wanted, {}",
+        clean(&plan.kind),
+        clean(&plan.roots.join(" + ")),
+        count(u64::from(plan.wish), "slot"),
+        clean(&plan.tools.join(", ")),
+    ));
+    for worker in &plan.workers {
+        line(format!("worker {}", of_worker(worker, plan)));
+    }
+    line(match plan.chosen.as_str() {
+        "" if plan.busy => "all workers that could take it are busy: it would wait".into(),
+        "" => "no worker can take it: it would run here".into(),
+        worker => format!("it would go to {}", clean(worker)),
+    });
+    if !plan.chosen.is_empty() {
+        line(to_send(plan));
+        for name in &plan.names {
+            line(format!("  {}", clean(name)));
+        }
+    }
+    out
+}
+
+fn of_worker(worker: &PlanWorker, plan: &Plan) -> String {
+    let id = clean(&worker.id);
+    if !worker.refusal.is_empty() {
+        return format!("{id}: refused: {}", clean(&worker.refusal));
+    }
+    let mark = if worker.id == plan.chosen {
+        ", chosen"
+    } else {
+        ""
+    };
+    let preferred = if worker.preferred { ", preferred" } else { "" };
+    let warm = if worker.warm { ", has the project" } else { "" };
+    format!(
+        "{id}: score {:.1} (speed {:.0}, {}/{} slots free, priority {}{warm}{preferred}){mark}",
+        worker.score, worker.speed, worker.free, worker.total, worker.priority,
+    )
+}
+
+fn to_send(plan: &Plan) -> String {
+    let gone = match plan.deletes {
+        0 => String::new(),
+        n => format!(", {} to delete", u64::from(n)),
+    };
+    if plan.files == 0 && plan.deletes == 0 {
+        return "nothing to send: the worker has it all".into();
+    }
+    let all = if plan.whole {
+        "the whole project"
+    } else {
+        "what has changed"
+    };
+    let more = match plan.names.len() as u64 {
+        0 => "",
+        named if named < u64::from(plan.files) => ", among them:",
+        _ => ":",
+    };
+    format!(
+        "to send, {all}: {}, {}{gone}{more}",
+        count(u64::from(plan.files), "file"),
+        bytes(plan.bytes),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_names_scores_refusals_and_files() {
+        let good = PlanWorker {
+            id: "css".into(),
+            score: 65.25,
+            speed: 87.0,
+            free: 16,
+            total: 32,
+            priority: 100,
+            warm: true,
+            ..PlanWorker::default()
+        };
+        let bad = PlanWorker {
+            id: "old".into(),
+            refusal: "drained".into(),
+            ..PlanWorker::default()
+        };
+        let plan = Plan {
+            kind: "build".into(),
+            roots: vec!["/home/ada/app".into()],
+            tools: vec!["rustc 1.95.0".into()],
+            wish: 4,
+            workers: vec![good, bad],
+            chosen: "css".into(),
+            files: 2,
+            bytes: 4100,
+            deletes: 1,
+            names: vec!["src/main.rs".into()],
+            ..Plan::default()
+        };
+        assert_eq!(
+            text(&plan),
+            "rch: a build in /home/ada/app, 4 slots wanted, rustc 1.95.0\n\
+             rch: worker css: score 65.2 (speed 87, 16/32 slots free, priority 100, has the project), chosen\n\
+             rch: worker old: refused: drained\n\
+             rch: it would go to css\n\
+             rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\
+             rch:   src/main.rs\n"
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_as_a_shell_wants_them() {
+        assert_eq!(quoted("--features=a,b"), "--features=a,b");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,218 @@
+//! Carries bytes, signals and the end from the daemon to our own descriptors.
+//!
+//! What is written when is `sink`'s decision, what the progress line says is `progress`'s; here is
+//! the loop that waits for the daemon, for signals and for the two of them. A daemon that is silent
+//! for too long is hung; a user who stopped the command is not answered by starting it again.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::progress::Line;
+use super::sink::{Piece, Sink};
+use super::{plan, say};
+use crate::client::{Daemon, GREETING};
+use crate::sys::fd::{Watch, poll};
+use crate::sys::process::Exit;
+use crate::sys::signal::Signals;
+use crate::wire::client::{FromDaemon, ToDaemon};
+use crate::wire::status::{Job, Phase};
+
+/// A daemon that says nothing for so long, not even that a job goes on, is hung.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// After a signal was passed on, how long the remote command may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How the remote attempt ended.
+pub(super) enum Ending {
+    /// As the command did; with the daemon's record of it.
+    Exit(Exit, Option<Box<Job>>),
+    /// Run it here; said aloud unless the user asked for it.
+    Local { reason: String, quiet: bool },
+    /// `cargo run`: the program was built there and runs here.
+    RunHere {
+        argv: Vec<OsString>,
+        env: Vec<(OsString, OsString)>,
+    },
+    /// The user stopped it and the remote side did not follow in time.
+    Stopped(i32),
+}
+
+pub(super) struct Pump<'a> {
+    daemon: &'a mut Daemon,
+    signals: &'a Signals,
+    sink: Sink,
+    line: Line,
+    /// The first signal that was passed on, and until when its effect is awaited.
+    stopped: Option<(i32, Instant)>,
+    /// When the daemon last said something; `None` before its first word.
+    heard: Option<Instant>,
+    begun: Instant,
+    /// What the daemon recorded of the job, once it is over.
+    job: Option<Box<Job>>,
+}
+
+impl<'a> Pump<'a> {
+    pub(super) fn new(
+        daemon: &'a mut Daemon,
+        signals: &'a Signals,
+        sink: Sink,
+        line: Line,
+    ) -> Pump<'a> {
+        Pump {
+            daemon,
+            signals,
+            sink,
+            line,
+            stopped: None,
+            heard: None,
+            begun: Instant::now(),
+            job: None,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Ending {
+        let ending = self.pump();
+        self.line.clear();
+        // What was held back of a job that starts again here would be shown twice.
+        let void = matches!(ending, Ending::Local { .. });
+        let rest = self.sink.end(void);
+        if rest.omitted > 0 {
+            let whole = self.job.as_ref().map_or(String::new(), |j| {
+                format!("; 'rch logs j{}' shows them", j.id)
+            });
+            say(&format!("{} lines are left out{whole}", rest.omitted));
+        }
+        self.write(&rest.pieces);
+        ending
+    }
+
+    fn pump(&mut self) -> Ending {
+        let mut readable = false;
+        loop {
+            match self.daemon.poll(readable) {
+                Ok(Some(message)) => {
+                    readable = false;
+                    self.heard = Some(Instant::now());
+                    if let Some(ending) = self.take(message) {
+                        return ending;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(e) => return self.lost(e.text()),
+            }
+            let now = Instant::now();
+            let due = self.sink.due(now);
+            self.write(&due);
+            self.line.tick(now);
+            let limit = self.limit();
+            let wake = [self.sink.deadline(), self.line.deadline(now)];
+            let wake = wake.into_iter().flatten().fold(limit, Instant::min);
+            let patience = wake.saturating_duration_since(Instant::now());
+            let ready = match self.wait(patience) {
+                Ok(ready) => ready,
+                Err(_) => return self.lost("cannot wait"),
+            };
+            readable = ready;
+            while let Some(number) = self.signals.next() {
+                self.stop(number);
+            }
+            // Looked at after the wait: a process that was suspended finds the daemon's words then.
+            if !readable && Instant::now() >= self.limit() {
+                return self.lost("rchd does not answer");
+            }
+        }
+    }
+
+    /// Waits for the daemon or a signal; true if the daemon has said something.
+    fn wait(&self, patience: Duration) -> io::Result<bool> {
+        let watch = |fd| Watch {
+            fd,
+            read: true,
+            write: false,
+        };
+        let both = [watch(self.daemon.as_fd()), watch(self.signals.as_fd())];
+        Ok(poll(&both, Some(patience))?[0].readable)
+    }
+
+    /// When the daemon counts as lost if nothing happens.
+    fn limit(&self) -> Instant {
+        match (self.stopped, self.heard) {
+            (Some((_, until)), _) => until,
+            (None, Some(heard)) => heard + SILENCE,
+            (None, None) => self.begun + GREETING,
+        }
+    }
+
+    fn take(&mut self, message: FromDaemon) -> Option<Ending> {
+        match message {
+            FromDaemon::Stdout(bytes) => self.put(1, bytes),
+            FromDaemon::Stderr(bytes) => self.put(2, bytes),
+            FromDaemon::Note(text) => self.say(&text),
+            FromDaemon::Exited(exit) => return Some(Ending::Exit(exit, self.job.clone())),
+            FromDaemon::Local { reason, quiet } => return Some(self.unless_stopped(reason, quiet)),
+            FromDaemon::RunHere { argv, env } => return Some(Ending::RunHere { argv, env }),
+            FromDaemon::Error { text, .. } => return Some(self.lost(&text)),
+            FromDaemon::Progress(Phase::Over(job)) => self.job = Some(job),
+            FromDaemon::Progress(phase) => self.line.phase(phase, Instant::now()),
+            FromDaemon::Answer(json) => {
+                self.line.clear();
+                plan::show(&json);
+            }
+            FromDaemon::Hello { .. } | FromDaemon::End => {}
+        }
+        None
+    }
+
+    fn put(&mut self, stream: u8, bytes: Vec<u8>) {
+        let pieces = self.sink.put(stream, bytes, Instant::now());
+        self.write(&pieces);
+    }
+
+    fn say(&mut self, text: &str) {
+        let held = self.sink.flush();
+        self.write(&held);
+        self.line.clear();
+        say(text);
+    }
+
+    fn write(&mut self, pieces: &[Piece]) {
+        for Piece { stream, bytes } in pieces {
+            self.line.make_room(*stream, bytes);
+            let done = match stream {
+                1 => {
+                    let mut out = io::stdout().lock();
+                    out.write_all(bytes).and_then(|()| out.flush())
+                }
+                _ => io::stderr().write_all(bytes),
+            };
+            if done.is_err() {
+                // The remote command's own pipe is closed, so that it notices as it would here.
+                let _ = self.daemon.send(&ToDaemon::Hangup(*stream));
+            }
+        }
+    }
+
+    fn stop(&mut self, number: i32) {
+        let _ = self
+            .daemon
+            .send(&ToDaemon::Signal(u8::try_from(number).unwrap_or(15)));
+        self.stopped
+            .get_or_insert((number, Instant::now() + FAREWELL));
+    }
+
+    fn lost(&self, reason: &str) -> Ending {
+        self.unless_stopped(reason.into(), false)
+    }
+
+    /// A command that the user stopped is not started again.
+    fn unless_stopped(&self, reason: String, quiet: bool) -> Ending {
+        match self.stopped {
+            Some((number, _)) => Ending::Stopped(number),
+            None => Ending::Local { reason, quiet },
+        }
+    }
+}

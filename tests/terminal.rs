@@ -1,0 +1,263 @@
+//! `rch exec` as a person sees it: on a terminal, with its flags, output modes and a dry run.
+//!
+//! The terminal is a real one, made by script(1); what it would show is worked out from the bytes. The
+//! worker is this machine (the local transport), because what is looked at is the client. A job that
+//! has to last waits for a file that the test makes when it has seen enough.
+
+mod common;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::home::Home;
+use common::write;
+
+/// Waits for the file `go`, and makes `out`.
+fn project(home: &Home, go: &str) {
+    let makefile = format!(
+        "out: in\n\t@echo starting\n\t@until [ -e {go} ]; do sleep 0.05; done\n\tcp in out\n"
+    );
+    write(&home.project.join("Makefile"), &makefile);
+    write(&home.project.join("in"), "1\n");
+}
+
+fn fast(home: &Home) {
+    project(home, "/dev/null");
+}
+
+/// A file that jobs of the local worker see too: they share `/tmp`.
+struct Go(PathBuf);
+
+impl Go {
+    fn new(name: &str) -> Go {
+        let path = std::env::temp_dir().join(format!("rch-go-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        Go(path)
+    }
+}
+
+impl Drop for Go {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The command's standard streams are a terminal of 80 columns.
+fn on_terminal(home: &Home, line: &str) -> Child {
+    let rch = common::bin("rch").display().to_string();
+    let like = home.rch(&[]);
+    let mut cmd = Command::new("script");
+    cmd.env_clear();
+    for (name, value) in like.get_envs() {
+        cmd.env(name, value.unwrap_or_default());
+    }
+    cmd.env("TERM", "xterm")
+        .args([
+            "-qefc",
+            &line.replace("rch ", &format!("{rch} ")),
+            "/dev/null",
+        ])
+        .current_dir(&home.project)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    cmd.spawn().expect("script(1) of util-linux is installed")
+}
+
+/// Reads what the terminal is sent until it holds `text`, or to the end for `None`.
+fn read(child: &mut Child, seen: &mut Vec<u8>, text: Option<&str>) {
+    let out = child.stdout.as_mut().unwrap();
+    let mut buf = [0; 4096];
+    loop {
+        if text.is_some_and(|t| String::from_utf8_lossy(seen).contains(t)) {
+            return;
+        }
+        match out.read(&mut buf) {
+            Ok(n) if n > 0 => seen.extend_from_slice(&buf[..n]),
+            _ if text.is_none() => return,
+            _ => panic!("ended without {text:?}: {}", String::from_utf8_lossy(seen)),
+        }
+    }
+}
+
+/// The lines that stand on the terminal in the end.
+fn screen(bytes: &[u8]) -> Vec<String> {
+    let mut lines = vec![Vec::<char>::new()];
+    let mut column = 0;
+    let text = String::from_utf8_lossy(bytes).replace("\x1b[K", "\u{1}");
+    for c in text.chars() {
+        let line = lines.last_mut().unwrap();
+        match c {
+            '\r' => column = 0,
+            '\n' => {
+                lines.push(vec![]);
+                column = 0;
+            }
+            '\u{1}' => line.truncate(column),
+            c => {
+                if column < line.len() {
+                    line[column] = c;
+                } else {
+                    line.push(c);
+                }
+                column += 1;
+            }
+        }
+    }
+    let whole = lines.into_iter().map(|l| l.into_iter().collect());
+    whole.filter(|l: &String| !l.is_empty()).collect()
+}
+
+/// The line is drawn while the job is silent, and nothing of it is left in the end.
+#[test]
+fn the_progress_line_shows_and_vanishes() {
+    let home = Home::new("progress");
+    let go = Go::new("progress");
+    project(&home, go.0.to_str().unwrap());
+    let mut child = on_terminal(&home, "rch exec -- make");
+    let mut seen = vec![];
+    read(&mut child, &mut seen, Some("Running on local…  ("));
+    write(&go.0, "");
+    read(&mut child, &mut seen, None);
+    assert!(child.wait().unwrap().success());
+    let text = String::from_utf8_lossy(&seen).into_owned();
+    assert_eq!(screen(&seen), ["starting", "cp in out"], "{text:?}");
+    assert!(home.project.join("out").exists());
+}
+
+/// Dumb terminals and people who want quiet get no line; the job's end is as quiet.
+#[test]
+fn no_line_where_none_is_wanted() {
+    let home = Home::new("noline");
+    for line in [
+        "rch -q exec -- make",
+        "rch exec -q make",
+        "env TERM=dumb rch exec -- make",
+    ] {
+        let go = Go::new("noline");
+        let _ = std::fs::remove_file(home.project.join("out"));
+        project(&home, go.0.to_str().unwrap());
+        let mut child = on_terminal(&home, line);
+        let mut seen = vec![];
+        read(&mut child, &mut seen, Some("starting"));
+        // More than the lull after which a line would be drawn: until the daemon has answered again.
+        for _ in 0..20 {
+            home.status();
+            std::thread::park_timeout(std::time::Duration::from_millis(15));
+        }
+        write(&go.0, "");
+        read(&mut child, &mut seen, None);
+        let text = String::from_utf8_lossy(&seen);
+        assert_eq!(text, "starting\r\ncp in out\r\n", "{line}");
+    }
+}
+
+fn run(home: &Home, args: &[&str], env: &[(&str, &str)]) -> (String, String, Option<i32>) {
+    let _ = std::fs::remove_file(home.project.join("out"));
+    let mut cmd: Command = home.rch(args);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = cmd.envs(env.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(stdout), text(stderr), status.code())
+}
+
+const SAID: &str = "starting\ncp in out\n";
+
+#[test]
+fn off_a_terminal_nothing_is_added_unless_asked_for() {
+    let home = Home::new("verbose");
+    fast(&home);
+    let plain = run(&home, &["exec", "--", "make"], &[]);
+    assert_eq!(plain, (SAID.into(), String::new(), Some(0)));
+    for (args, env) in [
+        (&["-v", "exec", "--", "make"][..], &[][..]),
+        (&["exec", "--", "make"], &[("RCH_VERBOSE", "1")]),
+    ] {
+        let (out, err, status) = run(&home, args, env);
+        assert_eq!((out.as_str(), status), (SAID, Some(0)));
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(lines[0].starts_with("rch: job j"), "{err}");
+        assert!(lines[0].contains(" ran on local, lane "), "{err}");
+        assert!(lines[1].contains(" in all, "), "{err}");
+        assert!(lines[1].contains("back 1 file ("), "{err}");
+        assert_eq!(lines.len(), 2, "{err}");
+    }
+}
+
+/// A fallback is one line on stderr; a person may switch even that off, and then it runs all the same.
+#[test]
+fn quiet_says_nothing_of_a_fallback() {
+    let home = Home::new("quiet");
+    fast(&home);
+    let nobody = [("RCH_WORKER", "nobody")];
+    let (out, err, status) = run(&home, &["exec", "--", "make"], &nobody);
+    assert_eq!((out.as_str(), status), (SAID, Some(0)));
+    assert_eq!(
+        err,
+        "rch: running locally: local: RCH_WORKER names another\n"
+    );
+    let quiet = run(&home, &["-q", "exec", "--", "make"], &nobody);
+    assert_eq!(quiet, (SAID.into(), String::new(), Some(0)));
+}
+
+#[test]
+fn output_comes_as_the_user_wants_it() {
+    let home = Home::new("modes");
+    let text = "all:\n\t@for i in $$(seq 100); do echo line $$i; done; printf '\\033[31mred\\033[0m\\n'; false\n";
+    write(&home.project.join("Makefile"), text);
+    let exec = ["exec", "--", "make"];
+    let (plain, err, status) = run(&home, &exec, &[]);
+    assert_eq!((plain.lines().count(), status), (101, Some(2)));
+    assert!(plain.ends_with("\x1b[31mred\x1b[0m\n"));
+    let buffered = run(&home, &exec, &[("RCH_STREAM_MODE", "buffered")]);
+    assert_eq!(buffered, (plain.clone(), err, Some(2)));
+    let (out, err, status) = run(&home, &exec, &[("RCH_STREAM_MODE", "summary")]);
+    assert_eq!(status, Some(2));
+    assert_eq!(out.lines().count(), 19, "{out}");
+    assert!(out.starts_with("line 83\n"), "{out}");
+    assert!(
+        err.starts_with("rch: 82 lines are left out; 'rch logs j"),
+        "{err}"
+    );
+    write(
+        &home.path().join(".config/rch/config.toml"),
+        "[output]\npreserve_colors = false\n",
+    );
+    let (out, _, _) = run(&home, &exec, &[]);
+    assert!(out.ends_with("\nline 100\nred\n"), "{out}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_runs_here() {
+    let home = Home::new("dry");
+    fast(&home);
+    let dry = [("RCH_DRY_RUN", "1")];
+    let (out, err, status) = run(&home, &["exec", "--", "make"], &dry);
+    assert_eq!((out.as_str(), status), (SAID, Some(0)));
+    let here = home.project.display();
+    for part in [
+        "rch: tier 4  match",
+        &format!("rch: a build in {here}, 4 slots wanted, cc "),
+        "rch: worker local: score ",
+        ", chosen\n",
+        "rch: it would go to local\n",
+        "rch: to send, the whole project: 2 files, ",
+        &format!("rch:   {here}/Makefile\n"),
+        "rch: running locally: RCH_DRY_RUN is set\n",
+    ] {
+        assert!(err.contains(part), "{part:?} in {err}");
+    }
+    assert_eq!(home.status().totals.remote, 0);
+    run(&home, &["exec", "--", "make"], &[]);
+    let (_, err, _) = run(&home, &["exec", "--", "make"], &dry);
+    assert!(err.contains(", has the project), chosen\n"), "{err}");
+    let refused = [("RCH_DRY_RUN", "1"), ("RCH_WORKER", "nobody")];
+    let (_, err, _) = run(&home, &["exec", "--", "make"], &refused);
+    assert!(
+        err.contains("rch: worker local: refused: RCH_WORKER names another\n"),
+        "{err}"
+    );
+}
