@@ -116,6 +116,10 @@ fn next_job(fleet: &Fleet, n: u32) {
         "{}",
         story()
     );
+    // A daemon that was dying took the job's question with it; then it was a local one, and a new
+    // daemon is still to be started.
+    let started = fleet.home.rch(&["daemon", "start"]).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
     fleet.quiet();
 }
 
