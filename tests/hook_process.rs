@@ -320,7 +320,7 @@ fn install_refuses_what_it_cannot_keep() {
     ] {
         home.settings(bad);
         let out = home.rch(&["hook", "install"]).output().unwrap();
-        assert_eq!(out.status.code(), Some(1), "{bad}");
+        assert_eq!(out.status.code(), Some(123), "{bad}");
         assert!(
             String::from_utf8_lossy(&out.stderr).contains("settings.json"),
             "{out:?}"
@@ -331,7 +331,7 @@ fn install_refuses_what_it_cannot_keep() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     assert_eq!(
         home.rch(&["hook", "install"]).status().unwrap().code(),
-        Some(1)
+        Some(123)
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
 }

@@ -16,8 +16,9 @@ use super::settings::claude_dir;
 use crate::error::{Error, Result};
 use crate::paths;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Agent {
+    #[default]
     Claude,
     Codex,
     Gemini,

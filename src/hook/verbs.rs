@@ -18,6 +18,7 @@ const USAGE: &str = "usage: rch hook install|uninstall|status|test [--agent clau
 const SAMPLE: &str = r#"{"hook_event_name":"PreToolUse","tool_name":"Bash","cwd":"/","tool_input":{"command":"cd app && cargo test 2>&1 | tail -50","timeout":300000}}"#;
 
 /// Options of the verbs.
+#[derive(Default)]
 struct Options {
     agent: Agent,
     project: bool,
@@ -25,11 +26,7 @@ struct Options {
 }
 
 fn options(args: &[OsString]) -> Result<Options> {
-    let mut options = Options {
-        agent: Agent::Claude,
-        project: false,
-        masquerade: false,
-    };
+    let mut options = Options::default();
     let mut args = args.iter().map(|a| a.to_string_lossy());
     while let Some(arg) = args.next() {
         let agent = match &*arg {
@@ -58,10 +55,19 @@ fn options(args: &[OsString]) -> Result<Options> {
 /// Runs `rch hook ARGS`.
 pub fn command(args: &[OsString]) -> i32 {
     let rest = args.get(1..).unwrap_or(&[]);
-    let done = match args.first().and_then(|a| a.to_str()) {
-        Some("install") => options(rest).and_then(|o| install(&o)),
-        Some("uninstall") => options(rest).and_then(|o| uninstall(&o)),
-        Some("status") => options(rest).and_then(|o| status(&o)),
+    let verb = args.first().and_then(|a| a.to_str());
+    let options = match options(rest) {
+        Err(err) if matches!(verb, Some("install" | "uninstall" | "status")) => {
+            let _ = writeln!(std::io::stderr(), "rch: {err}");
+            return exit::USAGE;
+        }
+        Err(_) => Options::default(),
+        Ok(options) => options,
+    };
+    let done = match verb {
+        Some("install") => install(&options),
+        Some("uninstall") => uninstall(&options),
+        Some("status") => status(&options),
         Some("test") => test(),
         Some("session-start") => session_start(),
         _ => {
@@ -76,7 +82,7 @@ pub fn command(args: &[OsString]) -> i32 {
         }
         Err(err) => {
             let _ = writeln!(std::io::stderr(), "rch: {err}");
-            1
+            exit::FAILED
         }
     }
 }

@@ -275,8 +275,7 @@ impl Daemon {
         let insists = survey.config.general.force_remote
             || survey.forced.is_some()
             || job.exec.require_remote
-            || job.subscribers.is_empty()
-            || survey.dry_run;
+            || job.subscribers.is_empty();
         if insists {
             return None;
         }
