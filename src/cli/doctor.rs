@@ -1,19 +1,20 @@
 //! `rch doctor`: why nothing goes remote, step by step from the files to the workers.
 //!
 //! Each step is OK or has a remedy. A step that cannot be looked at, because an earlier one failed,
-//! is left out rather than guessed. Nothing is changed, save that the daemon is started.
+//! is left out rather than guessed. Nothing is changed, save that the daemon is started and that
+//! each worker keeps the tree of a tiny project.
 
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::out::{Done, Ink, Look, clean};
+use super::out::{Done, Fail, Ink, Look, clean};
 use super::parse::Call;
-use super::{Outcome, config as config_command, link, machine, probe};
+use super::{Outcome, agents, config as config_command, link, machine, probe, trial};
 use crate::client::Daemon;
 use crate::config::{Config, Transport, Worker};
 use crate::wire::client::Ask;
-use crate::wire::status::Probe;
+use crate::wire::status::{Probe, Status};
 
 /// What was found at one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +118,7 @@ fn examine(look: &Look) -> Vec<Finding> {
     };
     let config = link::settings(&quiet);
     let mut found = files();
+    found.extend(agents::examine());
     found.extend(machine::examine(&config));
     match crate::config::workers() {
         Ok(fleet) => {
@@ -183,18 +185,64 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
         .collect();
     let ask = Ask::Probe { workers: ids };
     match link::ask_all(&mut daemon, &ask, link::PROBE, |p| probes.push(p)) {
-        Ok(()) => found.push(ok(
-            "daemon",
-            format!("it answers on '{}'", socket.display()),
-        )),
+        Ok(()) => found.push(version(socket)),
         Err(fail) => found.push(wrong(
             "daemon",
             fail.error.text(),
             fail.error.remedy().unwrap_or(""),
         )),
     }
+    let usable = probes.iter().filter(|p| p.ok).map(|p| p.id.clone());
+    let usable: Vec<String> = usable.collect();
     found.extend(probes.iter().flat_map(probed));
+    found.extend(trial::on(&usable));
     found
+}
+
+/// Whether the daemon that answers is of this version, and the only one.
+fn version(socket: &Path) -> Finding {
+    let status: Result<Status, Fail> = Daemon::connect(socket)
+        .map_err(|why| link::unreachable(&why))
+        .and_then(|mut daemon| link::ask(&mut daemon, &Ask::Status));
+    let daemon = match status {
+        Ok(status) => status.daemon,
+        Err(fail) => {
+            let text = format!("it does not tell its version: {}", fail.error.text());
+            return wrong("daemon", text, "rch daemon restart");
+        }
+    };
+    if daemon.version != crate::wire::VERSION {
+        let text = format!(
+            "rchd {} runs, rch is {}",
+            clean(&daemon.version),
+            crate::wire::VERSION
+        );
+        return wrong("daemon", text, "rch daemon restart");
+    }
+    if let Some(pid) = second_daemon(daemon.pid) {
+        let text = format!(
+            "rchd answers (pid {}), and a second one runs (pid {pid})",
+            daemon.pid
+        );
+        return note("daemon", text, format!("kill {pid}"));
+    }
+    ok(
+        "daemon",
+        format!("rchd {} answers on '{}'", daemon.version, socket.display()),
+    )
+}
+
+/// Another rchd of this home, left behind when the socket's place was changed, say.
+fn second_daemon(first: i32) -> Option<i32> {
+    let home = format!("HOME={}", crate::paths::home().display());
+    let ours = |pid: &i32| {
+        let read = |what: &str| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+        let here = |env: Vec<u8>| env.split(|&b| b == 0).any(|v| v == home.as_bytes());
+        *pid != first && read("comm") == b"rchd\n" && here(read("environ"))
+    };
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    all.filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .find(ours)
 }
 
 /// The folder of the socket belongs to the user alone, or anyone could pose as the daemon.

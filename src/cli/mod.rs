@@ -5,6 +5,7 @@
 //! prints, save for what streams (logs, `--watch`). What a view shows is a pure function of the
 //! daemon's own structs, so that it is tested without a daemon. This module knows no policy.
 
+pub mod agents;
 pub mod complete;
 pub mod config;
 pub mod daemon;
@@ -20,6 +21,7 @@ pub mod parse;
 pub mod probe;
 pub mod status;
 pub mod table;
+pub mod trial;
 pub mod watch;
 pub mod workers;
 

@@ -76,7 +76,7 @@ pub fn probed(look: &Look, p: &Probe) -> String {
     let mut out = format!("{id}: {ok} ({})\n", facts.join(", "));
     for (what, hint) in imperfections(p) {
         out.push_str(&format!("  {what}\n"));
-        out.push_str(&look.hint("  ", hint));
+        out.push_str(&look.hint("  ", &hint));
     }
     out
 }
@@ -108,8 +108,8 @@ fn short_tool(text: &str) -> String {
 }
 
 /// What works, and could work better.
-pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
-    let mut out = vec![];
+pub fn imperfections(p: &Probe) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = vec![];
     if !p.paths_identical {
         let why = if p.no_namespace.is_empty() {
             "unknown".into()
@@ -118,24 +118,24 @@ pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
         };
         out.push((
             format!("jobs do not see the project at its own path: {why}"),
-            "allow unprivileged user namespaces there (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)",
+            "allow unprivileged user namespaces there (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)".into(),
         ));
     }
     if p.rsync.is_empty() {
         out.push((
             "no rsync there: first copies are slower".into(),
-            "install rsync on the worker",
+            "install rsync on the worker".into(),
         ));
     } else if old_rsync(&p.rsync) {
         out.push((
             format!("rsync {} there has known holes", clean(&p.rsync)),
-            "install rsync 3.4.0 or newer on the worker",
+            "install rsync 3.4.0 or newer on the worker".into(),
         ));
     }
     if p.free_mib > 0 && p.free_mib < 10 * 1024 {
         out.push((
             format!("{} free on its disk", super::grid::bytes(p.free_mib << 20)),
-            "free some space there",
+            "free some space there".into(),
         ));
     }
     if p.clock_offset_ms.abs() > 60_000.0 {
@@ -149,7 +149,7 @@ pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
         };
         out.push((
             format!("its clock is {off} {way}"),
-            "run an NTP client there",
+            "run an NTP client there".into(),
         ));
     }
     if p.version != crate::wire::VERSION && !p.version.is_empty() {
@@ -159,7 +159,10 @@ pub fn imperfections(p: &Probe) -> Vec<(String, &'static str)> {
                 clean(&p.version),
                 crate::wire::VERSION
             ),
-            "copy this version's rch-wkr to the worker",
+            match p.hint.as_str() {
+                "" => "copy this version's rch-wkr to the worker".into(),
+                line => clean(line),
+            },
         ));
     }
     out

@@ -33,10 +33,12 @@ impl Daemon {
             return;
         }
         self.queue.remove(id);
-        let Some(survey) = self.jobs.get(&id).and_then(|j| j.survey.as_ref()) else {
+        let Some(job) = self.jobs.get(&id) else {
             return;
         };
-        let plan = plan(survey, candidates, choice);
+        let Some(survey) = &job.survey else { return };
+        let mut plan = plan(survey, candidates, choice);
+        plan.stays.clone_from(&job.reason);
         let lane = match choice {
             Choice::Go(at, _) => self.lanes.idle(&candidates[*at].id, survey.lane).map(|l| {
                 let path = self.lanes.path(&candidates[*at].id, survey.lane, l.number);

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::fleet::Circuit;
 use crate::ids::{SessionId, WorkerId};
 use crate::job::Stage;
-use crate::session::State;
+use crate::plan::copy;
+use crate::session::{COPY, COPY_AGAIN, State};
 use crate::sys::process::getpid;
 use crate::wire::status;
 use crate::wire::worker::Facts;
@@ -158,11 +159,15 @@ impl Daemon {
             return;
         };
         let Some(facts) = &worker.facts else { return };
+        let hint = match worker.version == crate::wire::VERSION {
+            true => String::new(),
+            false => self.remedy(&name, COPY_AGAIN),
+        };
         let probe = status::Probe {
             id: name.to_string(),
             ok: true,
             error: String::new(),
-            hint: String::new(),
+            hint,
             latency_ms: worker.latency.as_secs_f64() * 1000.0,
             slots: worker.slots.total(),
             cpus: facts.cpus,
@@ -177,11 +182,25 @@ impl Daemon {
         self.probe_result(&name, &probe);
     }
 
+    /// A remedy that says "copy it there" becomes the command line that does.
+    fn remedy(&self, worker: &WorkerId, hint: &str) -> String {
+        let again = hint == COPY_AGAIN;
+        let conf = self
+            .workers
+            .iter()
+            .find(|w| w.id() == worker)
+            .map(|w| &w.conf);
+        match (conf, crate::client::beside_us("rch-wkr")) {
+            (Some(conf), Ok(program)) if again || hint == COPY => copy::line(conf, &program, again),
+            _ => hint.into(),
+        }
+    }
+
     pub(super) fn probe_failed(&mut self, worker: &WorkerId, error: &Error) {
         let probe = status::Probe {
             id: worker.to_string(),
             error: error.text().into(),
-            hint: error.remedy().unwrap_or_default().into(),
+            hint: self.remedy(worker, error.remedy().unwrap_or_default()),
             ..status::Probe::default()
         };
         self.probe_result(worker, &probe);

@@ -2,15 +2,7 @@
 
 use crate::shell::{Shape, Word};
 
-/// The path as the shell must read it: as it is, or in single quotes.
-pub fn quoted(path: &str) -> String {
-    let safe = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&b);
-    if path.bytes().all(safe) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', "'\\''"))
-    }
-}
+pub use crate::shell::quoted;
 
 /// `text` with `rch exec -- ` before each of `places`, which are ascending.
 pub fn insert(text: &str, places: &[usize], rch: &str) -> Option<String> {

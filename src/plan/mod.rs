@@ -1,6 +1,7 @@
 //! Command lines and environments, decided from facts alone: how ssh and rsync are called, and what
 //! a job's environment is. Nothing here is started or read.
 
+pub mod copy;
 pub mod env;
 pub mod parallel;
 pub mod rsync;

@@ -14,7 +14,7 @@ mod scan;
 pub mod word;
 
 pub use parse::{Script, Simple, parse};
-pub use word::{Shape, Word};
+pub use word::{Shape, Word, quoted};
 
 /// Longest text that is read; agents' clients ask about longer ones anyway.
 pub const LONGEST: usize = 64 << 10;

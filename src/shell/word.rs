@@ -56,3 +56,13 @@ impl<'a> Word<'a> {
         self.shape == Shape::Fixed && matches!(self.text, Cow::Borrowed(_))
     }
 }
+
+/// A word as a shell must read it: as it is, or in single quotes.
+pub fn quoted(word: &str) -> String {
+    let safe = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&b);
+    if !word.is_empty() && word.bytes().all(safe) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

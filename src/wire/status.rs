@@ -128,6 +128,8 @@ pub struct Plan {
     /// Slots it would like.
     pub wish: u32,
     pub workers: Vec<PlanWorker>,
+    /// What was measured, if that keeps it here.
+    pub stays: String,
     /// The worker it would go to; empty: none can take it now.
     pub chosen: String,
     /// Some could take it if they were not busy.
@@ -165,6 +167,7 @@ pub struct Probe {
     pub ok: bool,
     /// Why not; empty if ok.
     pub error: String,
+    /// The remedy; with `ok`, how to give the worker an `rch-wkr` of our version.
     pub hint: String,
     pub latency_ms: f64,
     pub slots: u32,

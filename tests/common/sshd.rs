@@ -158,7 +158,7 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
     write(
         &dir.join("home/sshd/config"),
         &format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey /home/sshd/host\nAuthorizedKeysFile /home/sshd/keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nMaxStartups 10:30:100\nMaxSessions 10\n"
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey /home/sshd/host\nAuthorizedKeysFile /home/sshd/keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nMaxStartups 10:30:100\nMaxSessions 10\nSubsystem sftp internal-sftp\n"
         ),
     );
     run(Command::new("ssh-keygen")

@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             plan::tiers(self.argv, self.config.compilation.confidence_threshold);
         }
         if let Some(reason) = self.stays() {
-            return self.local(reason, !self.dry_run);
+            return self.local(reason, true);
         }
         match self.remote() {
             Ending::Exit(exit, job) => {
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             say(&format!("cannot run remotely: {reason}"));
             return exit::NO_REMOTE;
         }
-        if self.look.verbose || !(expected || self.look.quiet) {
+        if self.look.verbose || self.dry_run || !(expected || self.look.quiet) {
             say(&format!("running locally: {reason}"));
         }
         exec(self.argv, &[])

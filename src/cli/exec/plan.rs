@@ -11,6 +11,7 @@ use crate::cli::grid::bytes;
 use crate::cli::out::clean;
 use crate::cli::status::count;
 use crate::hook::walk;
+use crate::shell::quoted;
 use crate::wire::status::{Plan, PlanWorker};
 
 /// Walks the command through the tiers.
@@ -19,15 +20,6 @@ pub(super) fn tiers(argv: &[OsString], threshold: f64) {
     let (walk, _) = walk::walk(&words.join(" "), threshold);
     let kept = walk.lines().filter(|l| !l.starts_with("rewritten:"));
     put(kept.map(|l| format!("rch: {l}\n")).collect());
-}
-
-/// A word as a shell would want it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Shows the daemon's answer.
@@ -55,6 +47,10 @@ fn text(plan: &Plan) -> String {
     ));
     for worker in &plan.workers {
         line(format!("worker {}", of_worker(worker, plan)));
+    }
+    if !plan.stays.is_empty() {
+        line(format!("it would stay: {}", clean(&plan.stays)));
+        return out;
     }
     line(match plan.chosen.as_str() {
         "" if plan.busy => "all workers that could take it are busy: it would wait".into(),
@@ -156,12 +152,8 @@ mod tests {
              rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\
              rch:   src/main.rs\n"
         );
-    }
-
-    #[test]
-    fn words_are_quoted_as_a_shell_wants_them() {
-        assert_eq!(quoted("--features=a,b"), "--features=a,b");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
+        let stays = "it took 29 ms here".to_string();
+        let said = text(&Plan { stays, ..plan });
+        assert!(said.ends_with("refused: drained\nrch: it would stay: it took 29 ms here\n"));
     }
 }
