@@ -6,6 +6,27 @@
 
 use std::fmt;
 
+use crate::ids::WorkerId;
+
+/// How many workers are tried before the clients are.
+const ATTEMPTS: usize = 2;
+
+/// Workers that had the job and lost it.
+#[derive(Debug, Clone, Default)]
+pub struct Tries(Vec<WorkerId>);
+
+impl Tries {
+    /// Enters a loss. True if another worker is to be tried.
+    pub fn again_after(&mut self, worker: &WorkerId) -> bool {
+        self.0.push(worker.clone());
+        self.0.len() < ATTEMPTS
+    }
+
+    pub fn failed_on(&self, worker: &str) -> bool {
+        self.0.iter().any(|w| w.as_str() == worker)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The crew finds the project, its files and its compiler.
@@ -70,6 +91,11 @@ impl Stage {
 
     pub fn is_over(self) -> bool {
         matches!(self, Stage::Done(_))
+    }
+
+    /// Whether the result will be there for somebody who comes now.
+    pub fn may_be_joined(self) -> bool {
+        !self.is_over() && self != Stage::Cancelling
     }
 
     /// The words of `rch status`.

@@ -188,6 +188,8 @@ pub fn may_write_sources(accepted: &Accepted) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     held: HashMap<Name, (u64, Stamp, Entry)>,
+    /// Directories that were cleaned here and not yet there.
+    unclean: Vec<PathBuf>,
 }
 
 impl Memory {
@@ -200,6 +202,26 @@ impl Memory {
                     .insert(name.clone(), (p.size, p.mtime, entry.clone()));
             }
         }
+    }
+
+    /// Of a lane of which nothing here is known any more.
+    pub fn forgotten(unclean: Vec<PathBuf>) -> Memory {
+        Memory {
+            unclean,
+            ..Memory::default()
+        }
+    }
+
+    pub fn unclean(&self) -> &[PathBuf] {
+        &self.unclean
+    }
+
+    /// Whether anything in `dir` came home.
+    pub fn knows(&self, project: &Project, dir: &Path) -> bool {
+        let inside = |name: &Name| {
+            usize::from(name.root) < project.roots.len() && project.place(name).starts_with(dir)
+        };
+        self.held.keys().any(inside)
     }
 
     /// Whether the file here is still the one that came from there.

@@ -68,6 +68,36 @@ pub fn choose(candidates: &[Candidate], wish: u32) -> Choice {
     }
 }
 
+/// Whoever knows the workers and moves the jobs, for `dispatch`.
+pub trait Desk {
+    /// The workers as they are now for this job, and the slots it wishes for; `None`: it waits no more.
+    fn look(&mut self, job: JobId) -> Option<(Vec<Candidate>, u32)>;
+    /// What has been decided about it. After `Go` the slots of that worker are taken.
+    fn decide(&mut self, job: JobId, candidates: &[Candidate], choice: Choice);
+}
+
+/// Gives slots to as many waiting jobs as there are slots, in their order. A worker that an earlier
+/// job waits for is not given to a later one, or a job that wishes for much would wait for ever.
+pub fn dispatch(waiting: &[JobId], desk: &mut impl Desk) {
+    let mut reserved: Vec<WorkerId> = vec![];
+    for &job in waiting {
+        let Some((mut candidates, wish)) = desk.look(job) else {
+            continue;
+        };
+        for candidate in &mut candidates {
+            if reserved.contains(&candidate.id) {
+                candidate.free = 0;
+            }
+        }
+        let choice = choose(&candidates, wish);
+        if choice == Choice::Busy {
+            let fit = candidates.iter().filter(|c| c.refusal.is_empty());
+            reserved.extend(fit.map(|c| c.id.clone()));
+        }
+        desk.decide(job, &candidates, choice);
+    }
+}
+
 fn reasons(candidates: &[Candidate]) -> String {
     if candidates.is_empty() {
         return "no workers are configured".into();
@@ -135,6 +165,11 @@ impl Queue {
 
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.0.iter()
+    }
+
+    /// All of them, in their order.
+    pub fn jobs(&self) -> Vec<JobId> {
+        self.0.iter().map(|w| w.job).collect()
     }
 
     pub fn len(&self) -> usize {

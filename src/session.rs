@@ -23,7 +23,7 @@ pub const COPY: &str = "copy rch-wkr to ~/.local/bin on the worker";
 pub const COPY_AGAIN: &str = "copy the rch-wkr of this version to the worker";
 /// From the start of the child to its `Ready`.
 const CONNECT: Duration = Duration::from_secs(15);
-/// How often a silent peer is asked for a sign of life.
+/// How often a peer is asked for a sign of life, which is one of ours for it.
 const PING: Duration = Duration::from_secs(30);
 /// Silence after a ping that means death.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -75,7 +75,6 @@ pub struct Session {
     /// The worker's clock minus ours.
     offset: Stamp,
     latency: Duration,
-    heard: Instant,
     /// When the unanswered ping was sent.
     pinged: Option<Instant>,
     /// How much had been written, and since when it is no more.
@@ -124,7 +123,6 @@ impl Session {
             version: String::new(),
             offset: 0,
             latency: Duration::ZERO,
-            heard: now,
             pinged: None,
             progress: (0, now),
             deadline: Some(now + CONNECT),
@@ -255,7 +253,6 @@ impl Session {
         let Some((frame, _)) = wire::split(self.conn.unread()).map_err(|_| garbled())? else {
             return Ok(None);
         };
-        self.heard = now;
         self.pinged = None;
         let is_file = matches!(frame.kind, PACK | FromWorker::FILE | FromWorker::DATA);
         if is_file && !files {
@@ -301,7 +298,8 @@ impl Session {
             FromWorker::Failed { text, .. } if self.state == State::Connecting => {
                 Err(Error::new(text))
             }
-            FromWorker::Pong { now: theirs } => {
+            // Behind a job's output it tells of life and of nothing else.
+            FromWorker::Pong { now: theirs } if self.state == State::Ready => {
                 let (sent, stamp) = self.hello_at;
                 self.latency = now.duration_since(sent);
                 self.offset =
@@ -364,7 +362,7 @@ impl Session {
             self.progress = (self.conn.written(), now);
         }
         let talks = matches!(self.state, State::Ready | State::Busy(_) | State::Closing);
-        if talks && self.pinged.is_none() && now >= self.heard + PING {
+        if talks && self.pinged.is_none() && now >= self.hello_at.0 + PING {
             self.ping(now);
         }
     }
@@ -382,7 +380,7 @@ impl Session {
     /// When `tend` or `next` has something to do though nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let alive = self.state != State::Dead;
-        let ping = self.silent_from().unwrap_or(self.heard + PING);
+        let ping = self.silent_from().unwrap_or(self.hello_at.0 + PING);
         let ping = (alive && self.state != State::Connecting).then_some(ping);
         let state = self.deadline.filter(|_| alive);
         [self.child.deadline(), ping, state]

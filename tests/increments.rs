@@ -56,9 +56,9 @@ fn main() {
 
 const MAKEFILE: &str = r#"OBJECTS = $(patsubst %.c,%.o,$(sort $(wildcard c/*.c)))
 prog: $(OBJECTS)
-	@cc -o $@ $^
+	cc -o $@ $^
 %.o: %.c c/common.h
-	@cc -Ic -c -o $@ $<
+	cc -Ic -c -o $@ $<
 "#;
 
 /// The tree as it is before the first edit. The names of modules and of C files are in use.

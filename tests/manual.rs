@@ -557,6 +557,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
             ToWorker::Close,
             ToWorker::Ping,
             ToWorker::Hangup(2),
+            ToWorker::Clean("/w/target".into()),
         ],
     );
     let facts = Facts {

@@ -6,6 +6,7 @@
 //! sending files is done in place, because nothing else can happen in a session meanwhile.
 
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use rch::sys::fd::{self, Watch};
 use rch::time;
@@ -72,10 +73,20 @@ pub fn serve(namespaces: bool) -> Done<()> {
     ended
 }
 
+/// The daemon pings every 30 seconds. One that has not been heard for three times as long is gone,
+/// though no link has said so, and what it wanted must not run and hold its lane for ever.
+const LONELY: Duration = Duration::from_secs(100);
+
 impl Session {
     fn turn_until_end(&mut self, input: &mut Input) -> Done<()> {
+        let mut heard = Instant::now();
         loop {
             let ready = self.wait(input).wrong(|| "cannot wait")?;
+            if ready[0] {
+                heard = Instant::now();
+            } else if heard.elapsed() >= LONELY {
+                return Ok(());
+            }
             if ready[1] {
                 self.out.flush().wrong(|| "cannot write to the session")?;
             }
@@ -122,7 +133,7 @@ impl Session {
             }
         }
         let mut ready = [false; 5];
-        for (place, found) in places.into_iter().zip(fd::poll(&watches, None)?) {
+        for (place, found) in places.into_iter().zip(fd::poll(&watches, Some(LONELY))?) {
             ready[place] = found.readable || found.writable;
         }
         Ok(ready)
@@ -209,6 +220,14 @@ impl Session {
                 lane.tree(name.root)?
                     .delete(&name.path)
                     .map_err(|e| source(&name.path, &e))
+            }
+            (Phase::Open, ToWorker::Clean(dir)) => {
+                let lane = self.writable()?;
+                lane.locate(&dir).map_or(Ok(()), |(root, below)| {
+                    lane.trees[root]
+                        .clear(&below)
+                        .wrong(|| format!("cannot clean '{}'", dir.display()))
+                })
             }
             (Phase::Open, ToWorker::Commit(id)) => {
                 self.writable()?.commit(id)?;

@@ -83,6 +83,20 @@ impl Tree {
         }
     }
 
+    /// Removes whatever stands at `path`, products and all; of the root itself, what is in it.
+    pub fn clear(&self, path: &Path) -> io::Result<()> {
+        if path == Path::new("") {
+            let mut names = entries(&self.0)?.into_iter();
+            return names.try_for_each(|name| remove(&self.0, &name));
+        }
+        let (parent, name) = split(path);
+        match sys::open_dir(&self.0, parent) {
+            Ok(dir) => remove(&dir, name),
+            Err(e) if sys::is_absent(&e) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Removes everything but products.
     pub fn wipe(&self) -> io::Result<()> {
         entries(&self.0)?

@@ -8,6 +8,7 @@
 //! all stands.
 
 mod bench;
+mod clean;
 mod clients;
 mod explain;
 mod jobs;

@@ -37,6 +37,8 @@ pub(super) struct Survey {
     pub(super) manifest: Arc<Manifest>,
     pub(super) identities: Vec<Identity>,
     pub(super) collect: Collect,
+    /// Target directories that do not exist here.
+    pub(super) absent: Vec<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) lane: LaneKey,
     /// Equal keys mean equal results.
@@ -82,6 +84,7 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         &config.transfer,
     );
     let travelling = job_env(exec, &config);
+    let absent = absent(&project);
     Ok(Survey {
         key: key(exec, &project, &manifest, &identities, &travelling),
         lane: lane(client, &project),
@@ -99,12 +102,21 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         accepted,
         identities,
         collect,
+        absent,
     })
 }
 
 fn dry_run(exec: &Exec) -> bool {
     let value = env::get(&exec.env, "RCH_DRY_RUN").and_then(OsStr::to_str);
     crate::config::vars::is_on(value)
+}
+
+fn absent(project: &Project) -> Vec<PathBuf> {
+    let dirs = project.cargo.iter();
+    dirs.flat_map(|c| c.build_dir.iter().chain([&c.target_dir]))
+        .filter(|dir| !dir.exists())
+        .cloned()
+        .collect()
 }
 
 fn stays(config: &Config, accepted: &Accepted) -> Result<()> {

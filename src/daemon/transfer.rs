@@ -351,10 +351,13 @@ impl Daemon {
         }
         let holds = attempt.holds;
         self.lanes.set(&worker, key, lane, holds, id);
+        let cleans = self.send_clean(id);
         if done.changed {
             let record = self.lanes.path(&worker, key, lane);
             let manifest = self.attempt(id).manifest.clone();
             self.store(record, holds, manifest);
+        }
+        if done.changed || cleans {
             self.send(id, &ToWorker::Commit(holds));
         }
         self.send(id, &ToWorker::Run(run));

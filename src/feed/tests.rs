@@ -382,3 +382,28 @@ fn a_file_that_might_have_changed_is_read_before_it_is_sent_again() {
         "it did change, though stat(2) does not show it"
     );
 }
+
+/// `make && make` after an edit: the first brought its objects home, and the second's look came so
+/// soon after that it thought them racy, though the landing had been sure. The third sent them.
+#[test]
+fn what_was_beyond_doubt_stays_so() {
+    let scratch = Scratch::new();
+    scratch.file("a.o", "object");
+    let (name, new) = scanned(&scratch).iter().next().unwrap().clone();
+    let (new, old) = (
+        Entry {
+            racy: true,
+            ..new.clone()
+        },
+        Entry { racy: false, ..new },
+    );
+    let held = Manifest::new(vec![(name.clone(), old.clone())], 0);
+    let now = Arc::new(Manifest::new(vec![(name.clone(), new)], 1));
+    let changes = held.changes(&now);
+    let mut feed = Feed::new(&scratch.project(), now, changes, 0, 1);
+    assert!(feed.calm(&held));
+    let Ok(Step::Done(done)) = feed.next(&mut vec![]) else {
+        panic!("nothing was to be sent")
+    };
+    assert_eq!(done.fresh, [(name, old)]);
+}

@@ -9,8 +9,9 @@
 //! it changed here since the job's snapshot, or if its name alone could make a program here do the
 //! worker's will. A program that this machine could not load is an error: the job then runs here.
 //!
-//! Times come home in our clock: never before the snapshot, or make would think the product older
-//! than its source; never in the future, or cargo would rebuild for ever.
+//! Times come home in our clock: of what the job changed never before the snapshot, or make would
+//! think the product older than its source; never in the future, or cargo would rebuild for ever.
+//! A product that the job found made keeps its age, or cargo would think what uses it outdated.
 
 mod place;
 
@@ -233,7 +234,7 @@ impl Landing {
             self.keep(put.name, Some(reason));
             return Ok(());
         }
-        let entry = temp.place(put.mode, self.local_time(put.mtime))?;
+        let entry = temp.place(put.mode, self.local_time(put.mtime, changed))?;
         self.landed.written.push((put.name, entry));
         Ok(())
     }
@@ -264,9 +265,10 @@ impl Landing {
             && self.places.is_inside(&paths::normal(&whole))
     }
 
-    fn local_time(&self, worker: Stamp) -> Stamp {
+    fn local_time(&self, worker: Stamp, changed: bool) -> Stamp {
         let mine = worker.saturating_sub(self.offset);
-        mine.max(self.base.taken()).min(time::now())
+        let earliest = if changed { self.base.taken() } else { 0 };
+        mine.max(earliest).min(time::now())
     }
 
     /// Why the file here stays as it is.

@@ -114,6 +114,8 @@ pub enum ToWorker {
     Ping,
     /// Nobody reads the job's stdout (1) or stderr (2) any more: close the pipe's reading end.
     Hangup(u8),
+    /// Remove this target directory (absolute, as at home) with all in it: it is gone at home.
+    Clean(PathBuf),
 }
 
 /// What the lane holds, seen from the base manifest of `Open`.
@@ -372,6 +374,7 @@ impl ToWorker {
             ToWorker::Close => frame!(out, 11, w => &mut w),
             ToWorker::Ping => frame!(out, 12, w => &mut w),
             ToWorker::Hangup(stream) => frame!(out, 13, w => w.u8(*stream)),
+            ToWorker::Clean(dir) => frame!(out, 14, w => w.path(dir)),
         }
     }
 
@@ -403,6 +406,7 @@ impl ToWorker {
             11 => ToWorker::Close,
             12 => ToWorker::Ping,
             13 => ToWorker::Hangup(r.u8()?),
+            14 => ToWorker::Clean(r.path()?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -624,6 +628,7 @@ mod tests {
             ToWorker::Close,
             ToWorker::Ping,
             ToWorker::Hangup(1),
+            ToWorker::Clean("/w/target".into()),
         ];
         for message in to {
             let mut out = Vec::new();

@@ -71,7 +71,8 @@ fn writes_a_snapshot() {
 #[test]
 fn knows_its_place() {
     assert_eq!(std::env::current_dir().unwrap().to_str(), Some(env!("CARGO_MANIFEST_DIR")));
-    assert!(std::process::Command::new(env!("CARGO_BIN_EXE_kit")).status().unwrap().success());
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_kit")).output().unwrap();
+    assert!(said.status.success());
 }
 "#;
 

@@ -1,0 +1,322 @@
+//! How jobs end: finished, lost and tried again, sent home, cancelled, out of time.
+//!
+//! Every way out passes through `release` and `settle`, which give lane, session and slots back; a
+//! way that forgot one of them would lose it for good.
+
+use std::time::Duration;
+
+use super::{attempt_worker, millis};
+use crate::daemon::transfer::Transfer;
+use crate::daemon::{Daemon, RECENT};
+use crate::ids::{ClientId, JobId};
+use crate::job::{Outcome, Stage};
+use crate::sched::Waiting;
+use crate::sys::process::Exit;
+use crate::sys::signal;
+use crate::time;
+use crate::wire::client::FromDaemon;
+use crate::wire::worker::{Fault, ToWorker};
+
+/// From the request to end to the order to.
+const PATIENCE: Duration = Duration::from_millis(1000);
+/// From the order to the end of the session.
+const RESIGNATION: Duration = Duration::from_millis(500);
+/// The status of a job that took too long, as timeout(1) has it.
+const TIMED_OUT: u8 = 124;
+
+impl Daemon {
+    /// Everything has arrived: the job ends as its command did.
+    pub(in crate::daemon) fn finish(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = &job.attempt else { return };
+        let mut exit = attempt.exit.unwrap_or(Exit::Code(0));
+        if job.stage == Stage::Cancelling && !attempt.timed_out {
+            return self.cancelled(id);
+        }
+        if attempt.killed && exit == Exit::Signal(9) {
+            // Our own impatience; what the user did was this.
+            exit = Exit::Signal(attempt.stopped_by.unwrap_or(9));
+        }
+        if attempt.timed_out {
+            exit = Exit::Code(TIMED_OUT);
+            let limit = job
+                .survey
+                .as_ref()
+                .and_then(|s| s.timeout)
+                .unwrap_or_default();
+            job.note(format!(
+                "stopped after {}, the limit for its kind",
+                time::human(limit)
+            ));
+            job.stage = Stage::Returning;
+        }
+        job.exit = Some(exit);
+        job.stage.advance(Stage::Done(Outcome::Remote));
+        self.totals.remote += 1;
+        self.measured(id);
+        let now = self.now;
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let (worker, elapsed) = (attempt_worker(job), job.begun.elapsed());
+        if let Some(worker) = self.worker(&worker) {
+            worker.done += 1;
+            worker.health.success(now);
+        }
+        self.event(format_args!(
+            "job {id}: status {} after {}",
+            exit.status(),
+            time::human(elapsed)
+        ));
+        self.release(id, true);
+        self.settle(id);
+    }
+
+    /// A job has run to its end on a worker: that is a time, and perhaps time saved.
+    pub(super) fn measured(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        let (Some(task), Some(attempt)) = (job.task(), &job.attempt) else {
+            return;
+        };
+        if attempt.stopped_by.is_some() || attempt.timed_out || job.bench.is_some() {
+            return;
+        }
+        let took = millis(self.now.duration_since(attempt.begun));
+        if let Some(here) = self.keep.history.here(task) {
+            self.totals.saved_ms += here as i64 - took as i64;
+        }
+        self.keep.history.ran_there(task, took, time::now());
+        self.keep.changed(self.now);
+    }
+
+    /// The worker could not do its part. Another one is tried, then the clients.
+    pub(in crate::daemon) fn lose(&mut self, id: JobId, reason: &str, blame: bool) {
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
+            return;
+        };
+        if job.stage == Stage::Cancelling {
+            let timed_out = job.attempt.as_ref().is_some_and(|a| a.timed_out);
+            return if timed_out {
+                self.finish(id)
+            } else {
+                self.cancelled(id)
+            };
+        }
+        let Some(attempt) = &job.attempt else {
+            return self.local(id, reason);
+        };
+        let worker = attempt.worker.clone();
+        let again = job.tries.again_after(&worker);
+        if blame && let Some(worker) = self.worker(&worker) {
+            worker.failures += 1;
+            worker.health.failure(now, reason);
+        }
+        self.release(id, false);
+        if !again {
+            return self.local(id, reason);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if !job.spool.is_empty() {
+            job.note(format!(
+                "{reason}; starting again elsewhere, what was shown so far is void"
+            ));
+        }
+        job.stage.advance(Stage::Queued);
+        reason.clone_into(&mut job.reason);
+        let survey = job.survey.as_ref().expect("BUG: lost without a survey");
+        let until = now + Duration::from_millis(survey.config.compilation.queue_timeout_ms);
+        self.queue.push(Waiting {
+            job: id,
+            priority: survey.priority,
+            until,
+        });
+    }
+
+    /// The worker says why it cannot.
+    pub(in crate::daemon) fn failed(&mut self, id: JobId, fault: Fault, text: &str) {
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let worker = job
+            .attempt
+            .as_ref()
+            .map_or(String::new(), |a| a.worker.to_string());
+        let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
+        self.event(format_args!("job {id}: worker {worker}: {text}"));
+        self.lose(id, &format!("worker {worker}: {text}"), blame);
+    }
+
+    /// The clients run it themselves.
+    pub(in crate::daemon) fn local(&mut self, id: JobId, reason: &str) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
+            return;
+        };
+        let reason = match (&job.reason, reason) {
+            // Nowhere else to go: the first loss is what the agent should read.
+            (first, _) if !first.is_empty() => first.clone(),
+            (_, reason) => reason.to_owned(),
+        };
+        job.stage.advance(Stage::Done(Outcome::Local));
+        job.reason.clone_from(&reason);
+        self.queue.remove(id);
+        self.totals.local += 1;
+        *self.local_reasons.entry(reason.clone()).or_default() += 1;
+        self.event(format_args!("job {id}: local: {reason}"));
+        self.release(id, false);
+        self.settle(id);
+    }
+
+    /// Nobody wants it any more.
+    pub(in crate::daemon) fn cancel(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
+            return;
+        };
+        match job.stage {
+            Stage::Running => {
+                job.stage.advance(Stage::Cancelling);
+                self.stop(id, signal::SIGTERM);
+            }
+            Stage::Cancelling => {}
+            _ => self.cancelled(id),
+        }
+    }
+
+    pub(super) fn cancelled(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
+            return;
+        };
+        let ended = job.attempt.as_ref().is_some_and(|a| a.exit.is_some());
+        let stopped_by = job.attempt.as_ref().and_then(|a| a.stopped_by);
+        job.exit = Some(Exit::Signal(stopped_by.unwrap_or(15)));
+        job.stage.advance(Stage::Done(Outcome::Cancelled));
+        self.queue.remove(id);
+        self.totals.cancelled += 1;
+        self.event(format_args!("job {id}: cancelled"));
+        self.release(id, ended);
+        self.settle(id);
+    }
+
+    /// Signals the remote command, and sees to it that it ends.
+    pub(super) fn stop(&mut self, id: JobId, number: i32) {
+        let now = self.now;
+        self.send(id, &ToWorker::Signal(u8::try_from(number).unwrap_or(15)));
+        if let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) {
+            attempt.kill_at.get_or_insert(now + PATIENCE);
+        }
+    }
+
+    /// A client passes on a signal it got. Others that wait for the same job are not stopped.
+    pub(in crate::daemon) fn client_signal(&mut self, id: JobId, client: ClientId, number: u8) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let exit = Exit::Signal(number);
+        if job.subscribers.len() > 1 || !matches!(job.stage, Stage::Running) {
+            job.subscribers.retain(|c| *c != client);
+            let nobody = job.subscribers.is_empty();
+            self.tell(client, &FromDaemon::Exited(exit));
+            if nobody {
+                self.cancel(id);
+            }
+            return;
+        }
+        if let Some(attempt) = &mut job.attempt {
+            attempt.stopped_by.get_or_insert(number);
+        }
+        self.stop(id, i32::from(number));
+    }
+
+    /// Time limits: of the job, and of its patience with a signal.
+    pub(super) fn enforce(&mut self, id: JobId) {
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = &mut job.attempt else {
+            return;
+        };
+        if attempt.until.is_some_and(|at| now >= at) {
+            attempt.until = None;
+            // One that is being stopped already ends soon enough.
+            if job.stage == Stage::Running {
+                attempt.timed_out = true;
+                job.stage.advance(Stage::Cancelling);
+                return self.stop(id, signal::SIGTERM);
+            }
+        }
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
+        if attempt.kill_at.is_some_and(|at| now >= at) {
+            if attempt.killed {
+                attempt.kill_at = None;
+                attempt.exit = Some(Exit::Signal(9));
+                let timed_out = attempt.timed_out;
+                return if timed_out {
+                    self.finish(id)
+                } else {
+                    self.cancelled(id)
+                };
+            }
+            attempt.killed = true;
+            attempt.kill_at = Some(now + RESIGNATION);
+            self.send(id, &ToWorker::Signal(9));
+        }
+    }
+
+    /// Gives slots, lane and session back. A session whose job has not ended is ended: its worker
+    /// kills what it runs. An attempt of a job that goes on is over here, with its slots and its
+    /// number; that of a job that does not is kept for the row in `rch status`.
+    pub(super) fn release(&mut self, id: JobId, ended: bool) {
+        let now = self.now;
+        self.lanes.free(id);
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = &mut job.attempt else {
+            return;
+        };
+        attempt.transfer = Transfer::Idle;
+        let session = attempt.session.take();
+        if !job.stage.is_over() {
+            job.attempt = None;
+        }
+        if let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) {
+            match session.state() {
+                crate::session::State::Busy(_) if ended => session.release(now),
+                crate::session::State::Dead => {}
+                _ => session.end(now),
+            }
+        }
+    }
+
+    /// A job is over: its slots are free from now on, its record is kept, its clients are told.
+    pub(super) fn settle(&mut self, id: JobId) {
+        let row = self.job_row(&self.jobs[&id]);
+        self.totals.sent_bytes += row.sent_bytes;
+        self.totals.returned_bytes += row.returned_bytes;
+        self.bench_ended(id);
+        self.recent.push_front(row);
+        self.recent.truncate(RECENT);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.attempt = None;
+        }
+        self.bury(id);
+    }
+
+    /// Forgets a job that is over and that no client reads any more.
+    pub(in crate::daemon) fn bury(&mut self, id: JobId) {
+        if self
+            .jobs
+            .get(&id)
+            .is_some_and(|j| j.stage.is_over() && j.subscribers.is_empty())
+        {
+            self.jobs.remove(&id);
+        }
+    }
+}
