@@ -82,6 +82,8 @@ pub struct Session {
     /// When the present state must have ended.
     deadline: Option<Instant>,
     idle_since: Instant,
+    /// Its worker is now reached in another way: it serves its job and no other.
+    retired: bool,
 }
 
 impl Session {
@@ -127,6 +129,7 @@ impl Session {
             progress: (0, now),
             deadline: Some(now + CONNECT),
             idle_since: now,
+            retired: false,
         })
     }
 
@@ -221,6 +224,18 @@ impl Session {
         }
         self.conn.close_output();
         self.child.end(now);
+    }
+
+    /// Lets it serve its job, if it has one, and no other.
+    pub fn retire(&mut self, now: Instant) {
+        self.retired = true;
+        if !matches!(self.state, State::Busy(_) | State::Closing) {
+            self.end(now);
+        }
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired
     }
 
     /// The next thing that arrived, if any. `files` says whether file content is wanted now.
@@ -358,6 +373,9 @@ impl Session {
     /// What is due though nothing happens: reaping, escalation, pings.
     pub fn tend(&mut self, now: Instant) {
         self.child.tend(now);
+        if self.retired && self.state == State::Ready {
+            self.end(now);
+        }
         if self.conn.written() > self.progress.0 {
             self.progress = (self.conn.written(), now);
         }

@@ -140,6 +140,18 @@ pub struct Worker {
     pub enabled: bool,
 }
 
+impl Worker {
+    /// Whether a connection made for one serves the other.
+    pub fn same_place(&self, other: &Worker) -> bool {
+        let place = |w: &Worker| {
+            let ssh = (w.host.clone(), w.user.clone(), w.port);
+            let how = (w.identity_file.clone(), w.ssh_options.clone());
+            (w.transport.clone(), ssh, how)
+        };
+        place(self) == place(other)
+    }
+}
+
 impl Default for Config {
     /// What the table's defaults say.
     fn default() -> Config {

@@ -166,7 +166,9 @@ impl Daemon {
 
 /// 50 for as fast as here, 100 for twice as fast and more, never 0.
 fn speed(local_ms: u64, remote_ms: u64) -> f64 {
-    (50.0 * local_ms as f64 / remote_ms as f64).clamp(1.0, 100.0)
+    (50.0 * local_ms as f64 / remote_ms as f64)
+        .round()
+        .clamp(1.0, 100.0)
 }
 
 fn hex(text: &str) -> String {

@@ -262,6 +262,8 @@ impl Daemon {
                 self.tell(id, &FromDaemon::answer(&status));
             }
             Ask::Stop => {
+                // Whoever has the answer may start another daemon, and must not find this one.
+                let _ = std::fs::remove_file(&self.socket);
                 self.tell(id, &FromDaemon::End);
                 self.leaving = true;
             }

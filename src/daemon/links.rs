@@ -15,6 +15,7 @@ use crate::config::{self, Transport};
 use crate::error::{Error, Result};
 use crate::fleet::{Circuit, Health, ONE_CAUSE, Slots};
 use crate::ids::{JobId, SessionId, WorkerId};
+use crate::job::Stage;
 use crate::master::{self, Master};
 use crate::plan::ssh;
 use crate::session::{Incoming, Session, State};
@@ -51,6 +52,8 @@ pub(super) struct Worker {
     /// Why it cannot be reached, when to try again, and the pause that led there.
     down: Option<(String, Instant, Duration)>,
     masters: Vec<(MasterId, Master)>,
+    /// Masters to where it was, as long as jobs use them.
+    retired: Vec<(MasterId, Master)>,
     /// When an idle session last went without being asked to.
     lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
@@ -73,16 +76,28 @@ impl Worker {
             down: None,
             lost: None,
             masters: vec![],
+            retired: vec![],
             leaving: false,
         }
     }
 
     /// An edited entry: what it says is tried at once, over connections made as it says.
-    fn take(&mut self, conf: config::Worker) {
+    /// True if it is another machine now, or the same one reached otherwise.
+    fn take(&mut self, conf: config::Worker) -> bool {
         if self.conf != conf {
             self.down = None;
         }
+        let moved = !self.conf.same_place(&conf);
+        if moved {
+            self.facts = None;
+            self.retired.append(&mut self.masters);
+        }
         self.conf = conf;
+        moved
+    }
+
+    fn all_masters(&mut self) -> impl Iterator<Item = &mut (MasterId, Master)> {
+        self.masters.iter_mut().chain(&mut self.retired)
     }
 
     pub(super) fn id(&self) -> &WorkerId {
@@ -164,7 +179,8 @@ impl Worker {
 
     /// `now` is the present turn's: what is not after it has been seen to.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let masters = self.masters.iter().filter_map(|(_, m)| m.deadline());
+        let all = self.masters.iter().chain(&self.retired);
+        let masters = all.filter_map(|(_, m)| m.deadline());
         let retry = self
             .down
             .as_ref()
@@ -190,6 +206,7 @@ impl Daemon {
         for worker in &mut self.workers {
             worker.leaving = !confs.iter().any(|c| c.id == worker.conf.id);
         }
+        let mut moved = vec![];
         for conf in confs {
             match self.workers.iter_mut().find(|w| w.conf.id == conf.id) {
                 Some(worker) => {
@@ -199,12 +216,36 @@ impl Daemon {
                     } else {
                         conf.total_slots
                     });
-                    worker.take(conf);
+                    if worker.take(conf) {
+                        moved.push(worker.conf.id.clone());
+                    }
                 }
                 None => self.workers.push(Worker::new(conf, &self.keep)),
             }
         }
+        moved.iter().for_each(|id| self.leave_place(id));
         self.drop_departed();
+    }
+
+    /// The worker is reached otherwise from now on. Jobs that run end where they are; one whose
+    /// files are on the way begins again.
+    fn leave_place(&mut self, id: &WorkerId) {
+        let now = self.now;
+        let syncing = |j: &super::jobs::Job| {
+            j.stage() == Stage::Syncing && j.attempt.as_ref().is_some_and(|a| a.worker == *id)
+        };
+        let jobs: Vec<JobId> = self
+            .jobs
+            .values()
+            .filter(|j| syncing(j))
+            .map(|j| j.id)
+            .collect();
+        for job in jobs {
+            self.lose(job, &format!("worker {id} was moved"), false);
+        }
+        for session in self.sessions.values_mut().filter(|s| s.worker == *id) {
+            session.retire(now);
+        }
     }
 
     fn drop_departed(&mut self) {
@@ -226,7 +267,7 @@ impl Daemon {
     }
 
     pub(super) fn with_master(&mut self, id: MasterId, act: impl FnOnce(&mut Master)) {
-        let mut masters = self.workers.iter_mut().flat_map(|w| w.masters.iter_mut());
+        let mut masters = self.workers.iter_mut().flat_map(Worker::all_masters);
         if let Some((_, master)) = masters.find(|(m, _)| *m == id) {
             act(master);
         }
@@ -260,6 +301,15 @@ impl Daemon {
             }
         }
         worker.masters.retain(|(_, m)| !m.is_gone());
+        for (id, master) in &mut worker.retired {
+            // Its end is no news about where the worker is now.
+            let _ = master.tend(now);
+            let used = self.sessions.values().any(|s| s.carrier() == Some(id.0));
+            if !used && master.state() != master::State::Dead {
+                master.end(now);
+            }
+        }
+        worker.retired.retain(|(_, m)| !m.is_gone());
         let id = worker.conf.id.clone();
         match failure {
             Some((error, true)) => self.idle_lost(&id, &error),
@@ -282,7 +332,8 @@ impl Daemon {
         {
             return;
         }
-        let of_worker = |s: &&Session| s.worker == id && s.state() != State::Dead;
+        let of_worker =
+            |s: &&Session| s.worker == id && s.state() != State::Dead && !s.is_retired();
         let all = self.sessions.values().filter(of_worker).count();
         let free = self
             .sessions
