@@ -203,8 +203,13 @@ impl<'a> Walk<'a> {
         let (next, after) = (self.words.first(), self.words.get(1));
         let dashed =
             |w: &Word<'_>| w.shape == Shape::Fixed && begins_with_dash(w) && &*w.text != b"--";
+        // Swallowed as a value, the next word must not leave one of its own behind.
+        let lone = |w: &Word<'_>| {
+            self.find(&w.text)
+                .is_some_and(|f| f.takes == Takes::Nothing)
+        };
         match flag.takes {
-            Takes::Value => next.is_none_or(dashed) && after.is_none_or(dashed),
+            Takes::Value => next.is_none_or(|w| dashed(w) && lone(w)) && after.is_none_or(dashed),
             Takes::Count => next.is_none_or(|w| w.shape == Shape::Fixed && !is_count(w)),
             _ => next.is_none_or(dashed),
         }
