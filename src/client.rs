@@ -61,6 +61,13 @@ impl Daemon {
     /// # Errors
     /// `Unreachable`, by kind.
     pub fn connect(socket: &Path) -> Result<Daemon, Unreachable> {
+        // A home that is not absolute would mean another place to each of us.
+        if !socket.is_absolute() {
+            let text = format!("the socket's path '{}' is not absolute", socket.display());
+            return Err(Unreachable::Failed(
+                Error::new(text).hint("set HOME to an absolute path"),
+            ));
+        }
         let stream = UnixStream::connect(socket).map_err(|e| match e.raw_os_error() {
             Some(libc_errno::ENOENT | libc_errno::ECONNREFUSED) => Unreachable::Absent,
             Some(libc_errno::EPERM | libc_errno::EACCES) => Unreachable::Forbidden,

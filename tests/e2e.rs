@@ -336,6 +336,23 @@ fn an_unknown_worker_means_local() {
     falls_back(&home, &[("RCH_WORKER", "nobody")], "RCH_WORKER");
 }
 
+/// A file with a mistake was dropped whole, and what it kept here was sent away.
+#[test]
+fn a_broken_configuration_sends_nothing() {
+    let (_worker, home) = start("broken-config");
+    let text = "[transfer]\nexclude_patterns = [\"private/**\"]\nbroken\n";
+    write(&home.path().join(".config/rch/config.toml"), text);
+    falls_back(&home, &[], "config.toml:3:");
+}
+
+/// The daemon would make its folders somewhere else than we look for them.
+#[test]
+fn a_relative_home_starts_no_daemon() {
+    let (_worker, home) = start("relative");
+    falls_back(&home, &[("HOME", "relative")], "is not absolute");
+    assert!(!exists(&home.project.join("relative/.cache/rch/rch.sock")));
+}
+
 #[test]
 fn a_wrong_key_means_local() {
     let (worker, home) = start("key");

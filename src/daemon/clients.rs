@@ -263,7 +263,7 @@ impl Daemon {
             }
             Ask::Stop => {
                 // Whoever has the answer may start another daemon, and must not find this one.
-                let _ = std::fs::remove_file(&self.socket);
+                self.unlink();
                 self.tell(id, &FromDaemon::End);
                 self.leaving = true;
             }

@@ -85,6 +85,8 @@ type Home = HashMap<(WorkerId, LaneKey, u16), Arc<Memory>>;
 struct Daemon {
     cache: PathBuf,
     socket: PathBuf,
+    /// The socket's file is ours and stands.
+    linked: bool,
     config: Config,
     started: Instant,
     now: Instant,
@@ -280,9 +282,16 @@ impl Daemon {
         }
     }
 
+    /// Takes the socket away, once: what stands there later is the next daemon's.
+    fn unlink(&mut self) {
+        if std::mem::take(&mut self.linked) {
+            let _ = std::fs::remove_file(&self.socket);
+        }
+    }
+
     fn leave(&mut self) {
         self.event(format_args!("stopping"));
-        let _ = std::fs::remove_file(&self.socket);
+        self.unlink();
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
             self.local(id, "rchd was stopped");

@@ -149,6 +149,7 @@ fn build(
         keep: Keep::read(&cache),
         cache,
         socket,
+        linked: true,
         config,
         started: Instant::now(),
         now: Instant::now(),

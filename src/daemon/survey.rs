@@ -63,7 +63,11 @@ pub(super) struct Survey {
 pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey> {
     let var = |name: &str| env::get(&exec.env, name).map(OsStr::to_os_string);
     let text = |name: &str| var(name).and_then(|v| v.into_string().ok());
-    let (config, _) = Config::load(&exec.cwd, text);
+    let (config, complaints) = Config::load(&exec.cwd, text);
+    // What a broken file was to keep here, or to leave out, is not known: nothing is sent.
+    if let Some(complaint) = complaints.iter().find(|c| !c.is_harmless()) {
+        return Err(Error::new(complaint.parts().0));
+    }
     let accepted = classify::argv(&exec.argv).map_err(|refusal| Error::new(refusal.to_string()))?;
     stays(&config, &accepted)?;
     let place = Place {
