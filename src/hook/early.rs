@@ -4,16 +4,12 @@
 //! often called after a tool. A tool name hidden in JSON escapes is missed, which costs a slow
 //! build and nothing else.
 
-use memchr::memmem;
-
 use crate::classify::keywords;
 use crate::sys::start;
 
 /// Whether the document could be about a command of ours.
 pub fn worth_reading(document: &[u8]) -> bool {
-    memmem::find(document, b"\"command\"")
-        .and_then(|at| document.get(at.saturating_add(9)..))
-        .is_some_and(keywords::mentioned)
+    keywords::behind(document, b"\"command\"").is_some_and(keywords::mentioned)
 }
 
 /// The whole hook. Returns only if standard input is a terminal.
