@@ -419,6 +419,67 @@ fn a_full_disk_on_the_worker_means_local() {
     falls_back(&home, &[], "no space left on device");
 }
 
+/// A project that is worth rsync, with names that rsync treats in ways of its own.
+fn large(dir: &Path) {
+    write(
+        &dir.join("Makefile"),
+        "all:\n\t@find . -type f ! -name made | LC_ALL=C sort | xargs -d '\\n' md5sum\n\t@ls -l run empty | cut -c1-10; readlink link; echo done > made\n",
+    );
+    let noise: Vec<u8> = (0..40u32 << 20)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    std::fs::write(dir.join("large.bin"), noise).unwrap();
+    for name in ["#hash", ";semi", "-dash", "with space", "deep/er/x"] {
+        write(&dir.join(name), name);
+    }
+    std::fs::create_dir(dir.join("empty")).unwrap();
+    write(&dir.join("run"), "#!/bin/sh\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.join("run"), mode).unwrap();
+    std::os::unix::fs::symlink("deep/er/x", dir.join("link")).unwrap();
+}
+
+/// The first copy goes by rsync, whole: what the channel carries is next to nothing.
+#[test]
+fn a_large_first_copy_goes_by_rsync() {
+    let (_worker, home) = start("rsync");
+    compare(&home, &large, &["make"], &|_: &Path| true);
+    let job = home.status().jobs.pop().unwrap();
+    assert!(job.sent_bytes < 1 << 20, "{job:?}\n{}", home.log());
+}
+
+/// Without rsync here the same project arrives by the channel.
+#[test]
+fn without_rsync_all_goes_by_the_channel() {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::with("no-rsync", &[&worker], 4);
+    let tools = home.path().join("tools");
+    std::fs::create_dir_all(&tools).unwrap();
+    for tool in ["ssh", "make", "cc", "sh"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|dir| dir.join(tool))
+            .find(|p| p.exists())
+            .unwrap();
+        std::os::unix::fs::symlink(found, tools.join(tool)).unwrap();
+    }
+    large(&home.project);
+    let output = home
+        .rch(&["exec", "--", "make"])
+        .env("PATH", &tools)
+        .env("RCH_REQUIRE_REMOTE", "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        home.story(&["make"], &output)
+    );
+    let local = home.command("make").output().unwrap();
+    assert_eq!(output.stdout, local.stdout);
+    let job = home.status().jobs.pop().unwrap();
+    assert!(job.sent_bytes > 1 << 20, "{job:?}");
+}
+
 /// Several jobs at once on several workers, each with its own output.
 #[test]
 fn several_jobs_run_at_once_on_several_workers() {
