@@ -1,0 +1,249 @@
+//! The way back: the worker lists, the crew chooses, the worker sends, the crew writes; only when the
+//! last file stands is the job done.
+
+use std::sync::Arc;
+
+use super::Transfer;
+use crate::classify::Accepted;
+use crate::daemon::{Daemon, Report};
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::landing::{self, Landing};
+use crate::manifest::Manifest;
+use crate::products::{self, Memory};
+use crate::roots::Project;
+use crate::scan;
+use crate::wire::worker::{Collect, Fault, Name, Produced, ToWorker};
+
+pub(in crate::daemon) enum Landed {
+    More(Box<Landing>),
+    Done(landing::Landed),
+}
+
+impl Daemon {
+    /// The worker lists what there is.
+    pub(in crate::daemon) fn produced(&mut self, id: JobId, mut files: Vec<Produced>, last: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        if attempt.exit.is_none() {
+            return self.failed(id, Fault::Protocol, "a list of products before the exit");
+        }
+        attempt.produced.append(&mut files);
+        if !last {
+            return;
+        }
+        let place = (
+            attempt.worker.clone(),
+            survey.lane,
+            attempt.lane.unwrap_or(0),
+        );
+        let memory = self.home.get(&place).cloned().unwrap_or_default();
+        let choice = Choice {
+            accepted: survey.accepted.clone(),
+            collect: survey.collect.clone(),
+            project: survey.project.clone(),
+            manifest: attempt.manifest.clone(),
+            produced: attempt.produced.clone(),
+            memory,
+        };
+        let number = attempt.number;
+        self.crew
+            .submit(move || Report::Chosen(id, number, choice.choose()));
+    }
+
+    pub(in crate::daemon) fn chosen(&mut self, id: JobId, number: u64, files: Vec<Produced>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if job.current(number).is_none() {
+            return;
+        }
+        if files.is_empty() {
+            return self.brought(id, &landing::Landed::default());
+        }
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        let session = attempt.session.and_then(|s| self.sessions.get(&s));
+        let offset = session.map_or(0, crate::session::Session::offset);
+        let sources = products::may_write_sources(&survey.accepted);
+        let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
+        landing = landing.foreign(products::is_foreign(&survey.project));
+        landing.expect(&files);
+        let landing = Some(Box::new(landing));
+        attempt.transfer = Transfer::Landing {
+            landing,
+            pending: vec![],
+            fetched: false,
+        };
+        job.moved.back_files = u32::try_from(files.len()).unwrap_or(u32::MAX);
+        let names: Vec<Name> = files.into_iter().map(|f| f.name).collect();
+        // A list may be longer than a frame.
+        for part in names.chunks(1000) {
+            self.send(id, &ToWorker::Fetch(part.to_vec()));
+        }
+        self.attempt(id).fetches = names.len().div_ceil(1000);
+    }
+
+    /// File content has come.
+    pub(in crate::daemon) fn files(&mut self, id: JobId, bytes: Vec<u8>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        job.moved.back_bytes += bytes.len() as u64;
+        let Some(attempt) = &mut job.attempt else {
+            return;
+        };
+        let Transfer::Landing { pending, .. } = &mut attempt.transfer else {
+            return self.failed(id, Fault::Protocol, "file content that nobody asked for");
+        };
+        pending.extend_from_slice(&bytes);
+        self.land(id);
+    }
+
+    pub(in crate::daemon) fn fetched(&mut self, id: JobId, missing: &[Name]) {
+        if let Some(name) = missing.first() {
+            let text = format!("product '{}' cannot be read", name.path.display());
+            return self.failed(id, Fault::System, &text);
+        }
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
+        attempt.fetches = attempt.fetches.saturating_sub(1);
+        if attempt.fetches == 0
+            && let Transfer::Landing { fetched, .. } = &mut attempt.transfer
+        {
+            *fetched = true;
+            self.land(id);
+        }
+    }
+
+    /// Gives the crew what has come, or tells it that all has.
+    fn land(&mut self, id: JobId) {
+        let attempt = self.attempt(id);
+        let number = attempt.number;
+        let Transfer::Landing {
+            landing,
+            pending,
+            fetched,
+        } = &mut attempt.transfer
+        else {
+            return;
+        };
+        if pending.is_empty() && !*fetched {
+            return;
+        }
+        let Some(mut landing) = landing.take() else {
+            return;
+        };
+        let bytes = std::mem::take(pending);
+        self.crew.submit(move || {
+            let landed = if bytes.is_empty() {
+                landing.finish().map(Landed::Done)
+            } else {
+                landing.take(&bytes).map(|()| Landed::More(landing))
+            };
+            Report::Landed(id, number, Box::new(landed))
+        });
+    }
+
+    pub(in crate::daemon) fn landed(&mut self, id: JobId, number: u64, landed: Result<Landed>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = job.current(number) else {
+            return;
+        };
+        match landed {
+            Ok(Landed::More(back)) => {
+                if let Transfer::Landing { landing, .. } = &mut attempt.transfer {
+                    *landing = Some(back);
+                }
+                self.land(id);
+            }
+            Ok(Landed::Done(landed)) => self.brought(id, &landed),
+            Err(error) => self.cannot_land(id, &error),
+        }
+    }
+
+    /// Without its products a success is none; a failure stays one.
+    fn cannot_land(&mut self, id: JobId, error: &Error) {
+        let job = self.jobs.get_mut(&id).expect("BUG: landed without a job");
+        if job
+            .attempt
+            .as_ref()
+            .and_then(|a| a.exit)
+            .is_some_and(|e| !e.success())
+        {
+            job.note(error.text().into());
+            return self.finish(id);
+        }
+        self.lose(id, error.text(), false);
+    }
+
+    /// All products stand. What the lane holds is written down, and the job is done.
+    fn brought(&mut self, id: JobId, landed: &landing::Landed) {
+        let job = self.jobs.get_mut(&id).expect("BUG: brought without a job");
+        for (name, why) in &landed.kept {
+            job.note(format!(
+                "kept '{}' as it is here: {why}",
+                name.path.display()
+            ));
+        }
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
+        let memory = self
+            .home
+            .entry((worker.clone(), survey.lane, lane))
+            .or_default();
+        Arc::make_mut(memory).note(&attempt.produced, &landed.written);
+        // A source that the job wrote and that did not come home is sent again next time.
+        let spoilt: Vec<Name> = attempt
+            .produced
+            .iter()
+            .filter(|p| p.changed && attempt.manifest.get(&p.name).is_some())
+            .filter(|p| !landed.written.iter().any(|(n, _)| *n == p.name))
+            .map(|p| p.name.clone())
+            .collect();
+        let held = landed.settle(&attempt.manifest, &survey.rules, &survey.project);
+        let manifest = Arc::new(held.updated(&[], &spoilt));
+        if manifest != attempt.manifest {
+            let record = self.lanes.path(&worker, survey.lane, lane);
+            let holds = attempt.holds;
+            attempt.manifest = manifest.clone();
+            self.store(record, holds, manifest);
+        }
+        self.finish(id);
+    }
+}
+
+/// What decides about the products of a job.
+struct Choice {
+    accepted: Accepted,
+    collect: Collect,
+    project: Arc<Project>,
+    manifest: Arc<Manifest>,
+    produced: Vec<Produced>,
+    memory: Arc<Memory>,
+}
+
+impl Choice {
+    fn choose(self) -> Vec<Produced> {
+        let home = |name: &Name| scan::at(&self.project, name);
+        products::choose(
+            &self.accepted,
+            &self.collect,
+            &self.project,
+            &self.produced,
+            &self.manifest,
+            &self.memory,
+            home,
+        )
+    }
+}

@@ -1,0 +1,334 @@
+//! The way there: from what the lane is believed to hold to what it shall hold.
+//!
+//! The difference is made by the crew, piece by piece, and written as fast as the link takes it; the
+//! command follows it at once. Only a lane that turns out to hold something else is waited for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Transfer;
+use crate::conn::BACKLOG;
+use crate::daemon::{Daemon, Report, start};
+use crate::error::{Error, Result};
+use crate::feed::{self, Feed, Step};
+use crate::ids::{JobId, ManifestId};
+use crate::job::Stage;
+use crate::lanebook;
+use crate::manifest::Manifest;
+use crate::roots::Project;
+use crate::wire::worker::{Base, Open, ToWorker};
+
+/// What the crew fed: the feed for the next time, and the bytes to send.
+pub(in crate::daemon) struct Fed {
+    feed: Option<Box<Feed>>,
+    bytes: Vec<u8>,
+    done: Option<FeedDone>,
+}
+
+struct FeedDone {
+    fed: feed::Fed,
+    manifest: Arc<Manifest>,
+    /// Whether anything was sent, so that the lane's name changes.
+    changed: bool,
+}
+
+/// What the crew needs to make a feed.
+struct Order {
+    project: Arc<Project>,
+    /// The record of what the lane holds; `None`: nothing.
+    base: Option<(PathBuf, ManifestId)>,
+    /// Known already, instead of a record.
+    known: Option<Arc<Manifest>>,
+    manifest: Arc<Manifest>,
+    offset: i64,
+    level: i32,
+}
+
+impl Daemon {
+    /// The session is there: asks for the lane, and sends at once if it is known what it holds.
+    pub(in crate::daemon) fn begin_sync(&mut self, id: JobId) {
+        let Ok(fresh) = start::random() else {
+            return self.local(id, "no random numbers");
+        };
+        let job = self.jobs.get_mut(&id).expect("BUG: a sync without a job");
+        let survey = job.survey.as_ref().expect("BUG: a sync without a survey");
+        let attempt = job
+            .attempt
+            .as_mut()
+            .expect("BUG: a sync without an attempt");
+        attempt.holds = ManifestId(fresh);
+        let lane = self.lanes.idle(&attempt.worker, survey.lane).cloned();
+        let open = Open {
+            key: survey.lane,
+            project: survey.project.name.clone(),
+            roots: survey
+                .project
+                .roots
+                .iter()
+                .map(|r| r.path.clone())
+                .collect(),
+            base: lane.as_ref().map(|l| (l.number, l.holds)),
+        };
+        let (worker, key) = (attempt.worker.clone(), survey.lane);
+        if let Some(lane) = &lane {
+            attempt.lane = Some(lane.number);
+            attempt.base = Some(lane.holds);
+            self.lanes.take(&worker, key, lane.number, id);
+        }
+        self.send(id, &ToWorker::Open(open));
+        if lane.is_some() {
+            self.feed_from_base(id);
+        }
+    }
+
+    /// The worker has given a lane.
+    pub(in crate::daemon) fn lane(
+        &mut self,
+        id: JobId,
+        number: u16,
+        base: Base,
+        roots: &[PathBuf],
+    ) {
+        let fresh = self.number();
+        let Some(job) = self
+            .jobs
+            .get_mut(&id)
+            .filter(|j| j.stage() == Stage::Syncing)
+        else {
+            return;
+        };
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        if attempt.base.is_some() && base == Base::Holds {
+            return;
+        }
+        let (worker, key) = (attempt.worker.clone(), survey.lane);
+        // Whatever was prepared or sent for another content is void, here as on the worker.
+        let resync = attempt.base.take().is_some() || base == Base::Stale;
+        if let Some(old) = attempt.lane.replace(number) {
+            self.lanes.free(id);
+            self.lanes.forget(&worker, key, old);
+        }
+        attempt.number = fresh;
+        attempt.manifest = survey.manifest.clone();
+        attempt.transfer = Transfer::Idle;
+        if resync {
+            self.send(id, &ToWorker::Resync { wipe: true });
+        }
+        match self.bulk(id, &worker, base) {
+            true => self.start_rsync(id, roots.iter().cloned().enumerate().collect()),
+            false => self.feed_all(id, None),
+        }
+    }
+
+    fn feed_from_base(&mut self, id: JobId) {
+        let order = self.order(id, true, None);
+        self.prepare(id, order);
+    }
+
+    /// Everything, or the difference to what `known` says.
+    pub(super) fn feed_all(&mut self, id: JobId, known: Option<Arc<Manifest>>) {
+        let order = self.order(id, false, known);
+        self.prepare(id, order);
+    }
+
+    fn order(&self, id: JobId, from_base: bool, known: Option<Arc<Manifest>>) -> Order {
+        let job = &self.jobs[&id];
+        let survey = job.survey.as_ref().expect("BUG: an order without a survey");
+        let attempt = job
+            .attempt
+            .as_ref()
+            .expect("BUG: an order without an attempt");
+        let number = attempt.lane.expect("BUG: an order without a lane");
+        let record = self.lanes.path(&attempt.worker, survey.lane, number);
+        let session = attempt.session.and_then(|s| self.sessions.get(&s));
+        Order {
+            project: survey.project.clone(),
+            base: attempt.base.filter(|_| from_base).map(|b| (record, b)),
+            known,
+            manifest: attempt.manifest.clone(),
+            offset: session.map_or(0, crate::session::Session::offset),
+            level: survey.config.transfer.compression_level,
+        }
+    }
+
+    fn prepare(&mut self, id: JobId, order: Order) {
+        let attempt = self.attempt(id);
+        attempt.transfer = Transfer::Preparing;
+        let number = attempt.number;
+        self.crew
+            .submit(move || Report::Fed(id, number, Box::new(first_feed(order))));
+    }
+
+    pub(in crate::daemon) fn fed(&mut self, id: JobId, number: u64, fed: Result<Fed>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if job.current(number).is_none() {
+            return;
+        }
+        let fed = match fed {
+            Ok(fed) => fed,
+            Err(error) => return self.cannot_feed(id, &error),
+        };
+        let session = job.attempt.as_ref().and_then(|a| a.session);
+        let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) else {
+            return;
+        };
+        session.conn().out().extend_from_slice(&fed.bytes);
+        job.moved.sent_bytes += fed.bytes.len() as u64;
+        job.moved.content = fed
+            .feed
+            .as_ref()
+            .map(|f| f.progress())
+            .or(job.moved.content);
+        match (fed.feed, fed.done) {
+            (Some(feed), _) => {
+                self.attempt(id).transfer = Transfer::Waiting(feed);
+                self.feed_on(id);
+            }
+            (None, Some(done)) => self.feed_done(id, done),
+            (None, None) => {}
+        }
+    }
+
+    /// A record that is not what we believed is no reason to run locally.
+    fn cannot_feed(&mut self, id: JobId, error: &Error) {
+        let job = &self.jobs[&id];
+        let had_base = job.attempt.as_ref().is_some_and(|a| a.base.is_some());
+        if !had_base {
+            return self.local(id, error.text());
+        }
+        warn!("job {id}: {}", error.text());
+        let attempt = self.attempt(id);
+        attempt.base = None;
+        attempt.transfer = Transfer::Idle;
+        self.send(id, &ToWorker::Resync { wipe: true });
+        self.feed_all(id, None);
+    }
+
+    /// Lets the crew go on as soon as the link has taken most of what was prepared.
+    pub(super) fn feed_on(&mut self, id: JobId) {
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
+        let Transfer::Waiting(_) = attempt.transfer else {
+            return;
+        };
+        let session = attempt.session.and_then(|s| self.sessions.get_mut(&s));
+        if session.is_none_or(|s| s.conn().backlog() > BACKLOG) {
+            return;
+        }
+        let Transfer::Waiting(feed) = std::mem::replace(&mut attempt.transfer, Transfer::Preparing)
+        else {
+            unreachable!("BUG: just seen")
+        };
+        let number = attempt.number;
+        let manifest = attempt.manifest.clone();
+        self.crew
+            .submit(move || Report::Fed(id, number, Box::new(next_feed(*feed, manifest))));
+    }
+
+    /// All is on the way: the lane gets its new name, and the command is sent after it.
+    fn feed_done(&mut self, id: JobId, done: FeedDone) {
+        let Some(run) = self.run_message(id) else {
+            return;
+        };
+        let job = self.jobs.get_mut(&id).expect("BUG: fed without a job");
+        job.moved.sent_files += done.fed.files;
+        let survey = job.survey.as_ref().expect("BUG: fed without a survey");
+        let key = survey.lane;
+        let attempt = job.attempt.as_mut().expect("BUG: fed without an attempt");
+        attempt.transfer = Transfer::Idle;
+        attempt.manifest = done.manifest;
+        let (worker, lane) = (
+            attempt.worker.clone(),
+            attempt.lane.expect("BUG: fed into no lane"),
+        );
+        if !done.changed {
+            attempt.holds = attempt
+                .base
+                .expect("BUG: nothing to send, and nothing there");
+        }
+        let holds = attempt.holds;
+        self.lanes.set(&worker, key, lane, holds, id);
+        let cleans = self.send_clean(id);
+        if done.changed {
+            let record = self.lanes.path(&worker, key, lane);
+            let manifest = self.attempt(id).manifest.clone();
+            self.store(record, holds, manifest);
+        }
+        if done.changed || cleans {
+            self.send(id, &ToWorker::Commit(holds));
+        }
+        self.send(id, &ToWorker::Run(run));
+    }
+
+    pub(super) fn store(&self, record: PathBuf, holds: ManifestId, manifest: Arc<Manifest>) {
+        self.crew.submit(move || {
+            if let Err(e) = lanebook::store(&record, holds, &manifest) {
+                warn!("{}", e.text());
+            }
+            Report::Nothing
+        });
+    }
+}
+
+/// The difference, and the first of it. Runs on the crew.
+fn first_feed(order: Order) -> Result<Fed> {
+    let base = match (&order.known, &order.base) {
+        (Some(known), _) => known.clone(),
+        (None, Some((path, id))) => Arc::new(lanebook::load(path, *id)?),
+        (None, None) => Arc::default(),
+    };
+    let changes = base.changes(&order.manifest);
+    let mut feed = Feed::new(
+        &order.project,
+        order.manifest.clone(),
+        changes,
+        order.offset,
+        order.level,
+    );
+    if feed.calm(&base) && order.base.is_some() {
+        let done = FeedDone {
+            fed: feed::Fed::default(),
+            manifest: order.manifest,
+            changed: false,
+        };
+        return Ok(Fed {
+            feed: None,
+            bytes: vec![],
+            done: Some(done),
+        });
+    }
+    next_feed(feed, order.manifest)
+}
+
+/// The next of a feed. Runs on the crew.
+fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
+    let mut bytes = Vec::new();
+    match feed.next(&mut bytes)? {
+        Step::More => Ok(Fed {
+            feed: Some(Box::new(feed)),
+            bytes,
+            done: None,
+        }),
+        Step::Done(fed) => {
+            let manifest = if fed.fresh.is_empty() && fed.gone.is_empty() {
+                manifest
+            } else {
+                Arc::new(manifest.updated(&fed.fresh, &fed.gone))
+            };
+            Ok(Fed {
+                feed: None,
+                bytes,
+                done: Some(FeedDone {
+                    fed,
+                    manifest,
+                    changed: true,
+                }),
+            })
+        }
+    }
+}
