@@ -5,6 +5,8 @@
 //! only as far as bytes are there to back it. Why not serde with a binary format: the protocol page
 //! of the manual must be able to say what every byte is, and five shapes say it.
 
+use xxhash_rust::xxh3::Xxh3;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -186,6 +188,26 @@ impl<'a> Reader<'a> {
             items.push(get(self)?);
         }
         Ok(items)
+    }
+}
+
+/// XXH3 (64 bits) of content as it passes. Its state is too large for the stack of whoever holds it.
+#[derive(Default)]
+pub struct Hash(Box<Xxh3>);
+
+impl Hash {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn digest(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hash")
     }
 }
 

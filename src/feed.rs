@@ -13,6 +13,8 @@
 //! A file that counts as changed only because it was racy is read first, and not sent if its content
 //! is what was sent before: sent anew it would be dated anew, and be built anew for nothing.
 
+pub mod held;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,8 +22,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
-
+use crate::bytes::Hash;
 use crate::error::{Error, Result};
 use crate::manifest::{Changes, Entry, Kind, Manifest};
 use crate::roots::{Project, Root};
@@ -58,6 +59,8 @@ pub enum Step {
 struct Waiting {
     name: Name,
     tries: u8,
+    /// Not modified since the lane was told of it, though something else about it is new.
+    steady: bool,
 }
 
 /// The file that is being read.
@@ -72,20 +75,58 @@ struct Open {
     hash: Option<Hash>,
 }
 
-#[derive(Default)]
-struct Hash(Box<Xxh3>);
+/// Opens files beneath the roots.
+#[derive(Debug)]
+struct Reader {
+    roots: Vec<Root>,
+    /// Opened when first needed; one for each of `roots`.
+    dirs: Vec<Option<OwnedFd>>,
+}
 
-impl std::fmt::Debug for Hash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hash")
+impl Reader {
+    fn new(roots: Vec<Root>) -> Reader {
+        Reader {
+            dirs: roots.iter().map(|_| None).collect(),
+            roots,
+        }
+    }
+
+    fn open(&mut self, name: &Name) -> io::Result<File> {
+        let number = usize::from(name.root);
+        let Some(root) = self.roots.get(number) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if root.only.is_some() {
+            // Named one by one, and perhaps links to where they really are.
+            return File::open(self.place(name));
+        }
+        let dir = match &mut self.dirs[number] {
+            Some(dir) => dir,
+            empty => empty.insert(File::open(&root.path)?.into()),
+        };
+        beneath::open_file(dir, &name.path).map(File::from)
+    }
+
+    /// XXH3 of its content.
+    fn hash(&mut self, name: &Name) -> io::Result<u64> {
+        let mut file = self.open(name)?;
+        let (mut hash, mut piece) = (Hash::default(), vec![0; 64 << 10]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(hash.digest()),
+                n => hash.update(&piece[..n]),
+            }
+        }
+    }
+
+    fn place(&self, name: &Name) -> PathBuf {
+        self.roots[usize::from(name.root)].path.join(&name.path)
     }
 }
 
 #[derive(Debug)]
 pub struct Feed {
-    roots: Vec<Root>,
-    /// Opened when first needed; one for each of `roots`.
-    dirs: Vec<Option<OwnedFd>>,
+    reader: Reader,
     manifest: Arc<Manifest>,
     deletes: std::vec::IntoIter<Name>,
     puts: VecDeque<Waiting>,
@@ -106,8 +147,11 @@ impl Feed {
         clock_offset_ns: i64,
         level: i32,
     ) -> Feed {
-        let roots = project.roots.clone();
-        let waiting = |name| Waiting { name, tries: 0 };
+        let waiting = |name| Waiting {
+            name,
+            tries: 0,
+            steady: false,
+        };
         let mut puts = changes.puts;
         // Directories first, then by age: a lane in which jobs have run dates what it is given anew,
         // and what is older here must be older there (make compares products with sources).
@@ -118,8 +162,7 @@ impl Feed {
         let files = puts.iter().filter_map(|name| manifest.get(name));
         let total = files.filter(|e| e.is_file()).map(|e| e.size).sum();
         Feed {
-            dirs: roots.iter().map(|_| None).collect(),
-            roots,
+            reader: Reader::new(project.roots.clone()),
             manifest,
             deletes: changes.deletes.into_iter(),
             puts: puts.into_iter().map(waiting).collect(),
@@ -136,8 +179,8 @@ impl Feed {
         (self.fed.bytes, self.total)
     }
 
-    /// Takes out what is as `base` has it, though `base` could not be sure. To be called before
-    /// `next`; answers whether nothing is left.
+    /// Takes out what is as `base` has it, though `base` could not be sure, and marks what was not
+    /// modified since. To be called before `next`; answers whether nothing is left.
     pub fn calm(&mut self, base: &Manifest) -> bool {
         // What was beyond doubt once, and is the same, is so still.
         let manifest = self.manifest.clone();
@@ -152,6 +195,9 @@ impl Feed {
             .into_iter()
             .filter(|w| !self.is_calm(&w.name, base))
             .collect();
+        for waiting in &mut self.puts {
+            waiting.steady = is_steady(&waiting.name, base, &manifest);
+        }
         self.puts.is_empty() && self.deletes.as_slice().is_empty()
     }
 
@@ -160,7 +206,7 @@ impl Feed {
             return false;
         };
         let doubtful = old.racy && old.hash != 0 && new.is_file() && old.same(new);
-        if !doubtful || self.hash(name).ok() != Some(old.hash) {
+        if !doubtful || self.reader.hash(name).ok() != Some(old.hash) {
             return false;
         }
         // Read long enough after its last change, it needs no hash any more.
@@ -169,17 +215,6 @@ impl Feed {
             self.fed.fresh.push((name, entry));
         }
         true
-    }
-
-    fn hash(&mut self, name: &Name) -> io::Result<u64> {
-        let mut file = self.open_file(name)?;
-        let (mut hash, mut piece) = (Xxh3::new(), vec![0; 64 << 10]);
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(hash.digest()),
-                n => hash.update(&piece[..n]),
-            }
-        }
     }
 
     /// Appends the next messages (about `wire::CHUNK` of content) to `out`, as one `PACK`.
@@ -221,7 +256,7 @@ impl Feed {
         match known.expect("BUG: a change that the manifest does not know") {
             entry if !entry.is_file() => {
                 let entry = entry.clone();
-                self.announce(&waiting.name, &entry, out);
+                self.announce(&waiting.name, &entry, false, out);
                 Ok(())
             }
             _ => self.begin_file(waiting, out),
@@ -230,18 +265,19 @@ impl Feed {
 
     fn begin_file(&mut self, waiting: Waiting, out: &mut Vec<u8>) -> Result<()> {
         let seen = time::now();
-        let file = match self.open_file(&waiting.name) {
+        let file = match self.reader.open(&waiting.name) {
             Ok(file) => file,
             Err(e) if is_gone(&e) => return self.vanished(waiting.name, out),
-            Err(e) => return Err(Error::path("read", &self.place(&waiting.name), &e)),
+            Err(e) => return Err(Error::path("read", &self.reader.place(&waiting.name), &e)),
         };
         let stat = beneath::fstat(&file)
-            .map_err(|e| Error::path("read", &self.place(&waiting.name), &e))?;
+            .map_err(|e| Error::path("read", &self.reader.place(&waiting.name), &e))?;
         if !stat.is_file() {
             return self.vanished(waiting.name, out);
         }
         let entry = Entry::new(Kind::File, &stat, seen);
-        self.announce(&waiting.name, &entry, out);
+        let as_scanned = self.manifest.get(&waiting.name).map(|e| e.mtime) == Some(entry.mtime);
+        self.announce(&waiting.name, &entry, waiting.steady && as_scanned, out);
         self.read(
             Open {
                 waiting,
@@ -254,7 +290,7 @@ impl Feed {
         )
     }
 
-    fn announce(&mut self, name: &Name, entry: &Entry, out: &mut Vec<u8>) {
+    fn announce(&mut self, name: &Name, entry: &Entry, steady: bool, out: &mut Vec<u8>) {
         self.fed.files += 1;
         let kind = match &entry.kind {
             Kind::File => worker::Kind::File { size: entry.size },
@@ -267,6 +303,7 @@ impl Feed {
             name: name.clone(),
             mode: entry.mode,
             mtime: entry.mtime.saturating_add(self.offset),
+            steady,
             kind,
         };
         ToWorker::Put(put).encode(out);
@@ -279,10 +316,10 @@ impl Feed {
         if want > 0 {
             let mut data = Vec::with_capacity(want as usize);
             let read = (&mut open.file).take(want).read_to_end(&mut data);
-            read.map_err(|e| Error::path("read", &self.place(&open.waiting.name), &e))?;
+            read.map_err(|e| Error::path("read", &self.reader.place(&open.waiting.name), &e))?;
             data.resize(want as usize, 0);
             if let Some(hash) = &mut open.hash {
-                hash.0.update(&data);
+                hash.update(&data);
             }
             self.fed.bytes += want;
             open.left -= want;
@@ -299,11 +336,11 @@ impl Feed {
     fn settle(&mut self, open: Open) -> Result<()> {
         let (waiting, mut entry) = (open.waiting, open.entry);
         let after = beneath::fstat(&open.file)
-            .map_err(|e| Error::path("read", &self.place(&waiting.name), &e))?;
+            .map_err(|e| Error::path("read", &self.reader.place(&waiting.name), &e))?;
         if !entry.same(&Entry::new(Kind::File, &after, 0)) {
             return self.again(waiting);
         }
-        entry.hash = open.hash.map_or(0, |hash| hash.0.digest());
+        entry.hash = open.hash.map_or(0, |hash| hash.digest());
         if self.manifest.get(&waiting.name) != Some(&entry) {
             self.fed.fresh.push((waiting.name, entry));
         }
@@ -311,9 +348,9 @@ impl Feed {
     }
 
     fn again(&mut self, waiting: Waiting) -> Result<()> {
-        let Waiting { name, tries } = waiting;
+        let Waiting { name, tries, .. } = waiting;
         if tries + 1 == TRIES {
-            let place = self.place(&name);
+            let place = self.reader.place(&name);
             return Err(
                 Error::new(format!("'{}' does not stop changing", place.display()))
                     .hint("a line in .rchignore keeps it out of the sync"),
@@ -322,6 +359,7 @@ impl Feed {
         self.puts.push_back(Waiting {
             name,
             tries: tries + 1,
+            steady: false,
         });
         Ok(())
     }
@@ -332,22 +370,15 @@ impl Feed {
         self.fed.gone.push(name);
         Ok(())
     }
+}
 
-    fn open_file(&mut self, name: &Name) -> io::Result<File> {
-        let number = usize::from(name.root);
-        if self.roots[number].only.is_some() {
-            // Named one by one, and perhaps links to where they really are.
-            return File::open(self.place(name));
+/// cargo and make go by a file's time of modification alone, and so does what they built.
+fn is_steady(name: &Name, base: &Manifest, manifest: &Manifest) -> bool {
+    match (base.get(name), manifest.get(name)) {
+        (Some(old), Some(new)) => {
+            old.is_file() && new.is_file() && (old.mtime, old.size) == (new.mtime, new.size)
         }
-        let root = match &mut self.dirs[number] {
-            Some(dir) => dir,
-            empty => empty.insert(File::open(&self.roots[number].path)?.into()),
-        };
-        beneath::open_file(root, &name.path).map(File::from)
-    }
-
-    fn place(&self, name: &Name) -> PathBuf {
-        self.roots[usize::from(name.root)].path.join(&name.path)
+        _ => false,
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::ids::{JobId, LaneKey, ManifestId, WorkerId};
@@ -55,6 +56,14 @@ impl Lanebook {
         self.lanes
             .get(&(worker.clone(), key))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Every lane of the project, wherever it is.
+    pub fn everywhere(&self, key: LaneKey) -> Vec<(WorkerId, u16)> {
+        let lanes = self.lanes.iter().filter(|((_, k), _)| *k == key);
+        lanes
+            .flat_map(|((worker, _), lanes)| lanes.iter().map(|l| (worker.clone(), l.number)))
+            .collect()
     }
 
     /// An idle lane whose contents are known.
@@ -117,7 +126,9 @@ impl Lanebook {
         if let Some(lanes) = self.lanes.get_mut(&(worker.clone(), key)) {
             lanes.retain(|l| l.number != number);
         }
-        let _ = fs::remove_file(self.path(worker, key, number));
+        let record = self.path(worker, key, number);
+        let _ = fs::remove_file(memory(&record));
+        let _ = fs::remove_file(record);
     }
 
     fn lane(&mut self, worker: &WorkerId, key: LaneKey, number: u16) -> Option<&mut Lane> {
@@ -129,6 +140,12 @@ impl Lanebook {
     pub fn path(&self, worker: &WorkerId, key: LaneKey, number: u16) -> PathBuf {
         self.dir.join(format!("{key}-{number}@{worker}"))
     }
+}
+
+/// Where what came home from a lane is remembered, given its record.
+pub fn memory(record: &Path) -> PathBuf {
+    let dir = record.parent().unwrap_or(Path::new("/")).join("home");
+    dir.join(record.file_name().unwrap_or_default())
 }
 
 fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
@@ -171,11 +188,26 @@ pub fn load(path: &Path, holds: ManifestId) -> Result<Manifest> {
 /// # Errors
 /// The disk is full, say; the old record is then gone too, because it is no longer true.
 pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> {
+    let mut bytes = holds.0.to_vec();
+    bytes.extend_from_slice(&manifest.encode());
+    replace(path, &bytes)
+}
+
+/// Replaces what is remembered of a lane.
+///
+/// # Errors
+/// As `store`.
+pub fn remember(record: &Path, bytes: &[u8]) -> Result<()> {
+    replace(&memory(record), bytes)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    // Two of the crew may be at it, and a name that is no record's is passed over by `open`.
+    let temp = dir.join(format!(".new{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let write = || {
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-        let temp = path.with_extension("new");
-        let mut bytes = holds.0.to_vec();
-        bytes.extend_from_slice(&manifest.encode());
+        fs::create_dir_all(dir)?;
         fs::write(&temp, bytes)?;
         fs::rename(&temp, path)
     };

@@ -40,6 +40,7 @@
 //! - *manifest*: what a tree holds, by `stat`. *base*: the manifest a lane is believed to hold.
 //! - *root*: a directory that is synced; the project is the first, its path dependencies follow.
 //! - *product*: a file that comes home. *source*: a file that was sent.
+//! - *resync*: what follows when a lane does not hold what was believed.
 //! - *feed*: the messages that bring a lane up to date. *landing*: the writing of what comes home.
 //! - *record*, *spool*: a job's output on disk. *subscriber*: a client that waits for a job.
 //! - *attempt*: one try of a job on one worker. *fault*: why a worker could not do its part.
@@ -52,6 +53,10 @@
 //! - A job's record holds the very frames that clients read. A slow client is a file offset.
 //! - The lanebook keeps manifests on disk and only their ids in memory: a restart of the daemon costs
 //!   no repair, and the daemon's memory does not grow with projects.
+//! - A lane in doubt says what it holds, by content, and only what differs is sent. rsync would do it
+//!   without hashes of ours, but would date anew what it need not touch, and is not always there.
+//! - A large product comes home as a patch of its predecessor, piece by piece, so that memory does not
+//!   grow with it. The worker keeps the predecessor as a hard link and trusts it by its hash.
 //! - Descriptors are registered once, edge-triggered, for both directions; there is no interest to
 //!   forget. Readiness is remembered by whoever owns the descriptor.
 //! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.

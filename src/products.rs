@@ -7,7 +7,8 @@
 //! which nothing happened fetches nothing. Every other tool writes where it likes, so every file
 //! that its job changed is wanted.
 
-use std::collections::HashMap;
+mod memory;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,9 @@ use crate::config;
 use crate::manifest::{Entry, Manifest};
 use crate::roots::words::Words;
 use crate::roots::{Cargo, Env, Project};
-use crate::time::Stamp;
 use crate::wire::worker::{Collect, Name, Produced, Products};
+
+pub use memory::Memory;
 
 /// A worker that lists more files than this is not believed.
 pub const MAX_LISTED: usize = 1_000_000;
@@ -182,56 +184,6 @@ pub fn is_foreign(project: &Project) -> bool {
 /// bun do not).
 pub fn may_write_sources(accepted: &Accepted) -> bool {
     !matches!(accepted.tool, Tool::Cargo | Tool::Bun)
-}
-
-/// What came home before: the worker's size and time of it, and what stood here then.
-#[derive(Debug, Clone, Default)]
-pub struct Memory {
-    held: HashMap<Name, (u64, Stamp, Entry)>,
-    /// Directories that were cleaned here and not yet there.
-    unclean: Vec<PathBuf>,
-}
-
-impl Memory {
-    /// `written` is what a landing wrote of `chosen`.
-    pub fn note(&mut self, chosen: &[Produced], written: &[(Name, Entry)]) {
-        let theirs: HashMap<&Name, &Produced> = chosen.iter().map(|p| (&p.name, p)).collect();
-        for (name, entry) in written {
-            if let Some(p) = theirs.get(name) {
-                self.held
-                    .insert(name.clone(), (p.size, p.mtime, entry.clone()));
-            }
-        }
-    }
-
-    /// Of a lane of which nothing here is known any more.
-    pub fn forgotten(unclean: Vec<PathBuf>) -> Memory {
-        Memory {
-            unclean,
-            ..Memory::default()
-        }
-    }
-
-    pub fn unclean(&self) -> &[PathBuf] {
-        &self.unclean
-    }
-
-    /// Whether anything in `dir` came home.
-    pub fn knows(&self, project: &Project, dir: &Path) -> bool {
-        let inside = |name: &Name| {
-            usize::from(name.root) < project.roots.len() && project.place(name).starts_with(dir)
-        };
-        self.held.keys().any(inside)
-    }
-
-    /// Whether the file here is still the one that came from there.
-    fn holds(&self, theirs: &Produced, here: &Entry) -> bool {
-        self.held
-            .get(&theirs.name)
-            .is_some_and(|(size, mtime, entry)| {
-                (*size, *mtime) == (theirs.size, theirs.mtime) && entry.same(here)
-            })
-    }
 }
 
 /// Those of `produced` that shall be fetched. `base` is what was synced; `home` says what stands in

@@ -269,7 +269,10 @@ impl Session {
             return Ok(None);
         };
         self.pinged = None;
-        let is_file = matches!(frame.kind, PACK | FromWorker::FILE | FromWorker::DATA);
+        let is_file = matches!(
+            frame.kind,
+            PACK | FromWorker::FILE | FromWorker::DATA | FromWorker::PATCH
+        );
         if is_file && !files {
             return Ok(None);
         }

@@ -20,8 +20,8 @@ use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use rch::wire::status::Phase;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Kind, Name, Open, Produced, Products, Put, Run,
-    ToWorker,
+    Base, Collect, Facts, Fault, FromWorker, Held, Keep, Kind, Name, Open, Produced, Products, Put,
+    Resync, Run, ToWorker, Want,
 };
 use rch::wire::{self, Frame};
 
@@ -270,7 +270,7 @@ fn the_example_of_the_protocol_decodes_to_what_the_page_says() {
     });
     assert_eq!(used, Ok(bytes.len()));
     let hello = ToDaemon::Hello {
-        protocol: 1,
+        protocol: wire::PROTOCOL,
         version: "0.1.0".into(),
     };
     assert_eq!(messages, [(11, hello), (8, ToDaemon::Ask(Ask::Status))]);
@@ -365,15 +365,13 @@ fn one(r: &mut Reader<'_>, word: &str) -> Parsed<()> {
         "json" => serde_json::from_slice::<serde_json::Value>(r.rest())
             .map(|_| ())
             .map_err(|_| Malformed),
-        "put" => {
-            take(r, "name, u32 mode, i64 mtime")?;
-            match r.u8()? {
-                0 => take(r, "u64 size"),
-                1 => Ok(()),
-                2 => take(r, "bytes target"),
-                _ => Err(Malformed),
-            }
-        }
+        "put" => take(r, "name, u32 mode, i64 mtime, flag steady, kind"),
+        "kind" => match r.u8()? {
+            0 => take(r, "u64 size"),
+            1 => Ok(()),
+            2 => take(r, "bytes target"),
+            _ => Err(Malformed),
+        },
         other => panic!("the page does not say what '{other}' is"),
     }
 }
@@ -499,6 +497,7 @@ fn file(kind: Kind) -> Put {
         name: name(),
         mode: 0o644,
         mtime: 1,
+        steady: false,
         kind,
     }
 }
@@ -533,8 +532,13 @@ fn daemon_and_worker_speak_as_the_page_says() {
         project: "p".into(),
         roots: vec!["/w".into()],
         base: Some((3, ManifestId([2; 16]))),
+        keep: Keep {
+            ephemeral: true,
+            max_age_secs: 1,
+            min_free_mib: 2,
+        },
     };
-    let (protocol, version, now) = (1, String::from("0.1.0"), 5);
+    let (protocol, version, now) = (wire::PROTOCOL, String::from("0.1.0"), 5);
     check(
         &tables[0],
         &encoded![
@@ -545,7 +549,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 client: "c".into()
             },
             ToWorker::Open(open),
-            ToWorker::Resync { wipe: true },
+            ToWorker::Resync(Resync::Wipe),
             ToWorker::Put(file(Kind::File { size: 1 })),
             ToWorker::Put(file(Kind::Symlink { target: "t".into() })),
             ToWorker::Data(vec![1]),
@@ -553,7 +557,10 @@ fn daemon_and_worker_speak_as_the_page_says() {
             ToWorker::Commit(ManifestId([3; 16])),
             ToWorker::Run(run),
             ToWorker::Signal(2),
-            ToWorker::Fetch(vec![name()]),
+            ToWorker::Fetch(vec![Want {
+                name: name(),
+                had: Some(1)
+            }]),
             ToWorker::Close,
             ToWorker::Ping,
             ToWorker::Hangup(2),
@@ -609,6 +616,16 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 text: "t".into()
             },
             FromWorker::Pong { now },
+            FromWorker::Holds {
+                files: vec![Held {
+                    name: name(),
+                    mode: 0o644,
+                    kind: Kind::File { size: 1 },
+                    hash: 2
+                }],
+                last: true
+            },
+            FromWorker::Patch(vec![1]),
         ],
     );
 }

@@ -15,6 +15,9 @@ mod fences;
 #[path = "worker/jobs.rs"]
 mod jobs;
 
+#[path = "worker/repair.rs"]
+mod repair;
+
 #[path = "worker/stream.rs"]
 mod stream;
 

@@ -14,7 +14,7 @@ use rch::wire::{self, CHUNK, Frame};
 
 /// zstd's fastest level for what goes home: products are large and wait for nothing else, and the next
 /// two levels take twice the time for a tenth of the size.
-const LEVEL: i32 = 1;
+pub const LEVEL: i32 = 1;
 
 /// Beyond this much unsent output nothing more is read from the job.
 pub const HIGH_WATER: usize = 1 << 20;

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use rch::ids::{LaneKey, ManifestId};
 use rch::paths;
 use rch::time::{self, Stamp};
-use rch::wire::worker::{Base, Open};
+use rch::wire::worker::{Base, Name, Open};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fault::{Done, Sentence, Wrong};
 use crate::state::State;
@@ -30,6 +31,8 @@ const MOST_ROOTS: usize = 64;
 pub struct Lane {
     pub number: u16,
     dir: PathBuf,
+    /// Nothing of the sources shall outlive the job.
+    pub ephemeral: bool,
     /// Where each root stands at home, in the order of `Open`.
     pub homes: Vec<PathBuf>,
     pub trees: Vec<Tree>,
@@ -157,6 +160,7 @@ impl Lane {
         let mut lane = Lane {
             number,
             dir,
+            ephemeral: open.keep.ephemeral,
             homes: open.roots.clone(),
             trees,
             state: found.unwrap_or_default(),
@@ -169,7 +173,38 @@ impl Lane {
         if base != Base::Holds {
             lane.soil()?;
         }
+        if lane.state.torn {
+            lane.clear()?;
+        }
         Ok(lane)
+    }
+
+    /// Gives the lane back, without its sources where they are not to outlive a job.
+    pub fn leave(mut self) -> Done<()> {
+        if self.ephemeral {
+            self.soil()?;
+            self.wipe()?;
+        }
+        Ok(())
+    }
+
+    /// Removes every source.
+    pub fn wipe(&self) -> Done<()> {
+        let mut trees = self.trees.iter();
+        trees
+            .try_for_each(Tree::wipe)
+            .wrong(|| format!("cannot empty lane '{}'", self.dir.display()))
+    }
+
+    /// Removes everything, products and all: what a machine wrote while it went down is not to be
+    /// trusted, and nothing tells it from what it had written before.
+    fn clear(&mut self) -> Done<()> {
+        let mut trees = self.trees.iter();
+        trees
+            .try_for_each(|tree| tree.clear(Path::new("")))
+            .wrong(|| format!("cannot empty lane '{}'", self.dir.display()))?;
+        self.state.torn = false;
+        Ok(())
     }
 
     /// Where the roots are, for rsync and for binding.
@@ -264,6 +299,41 @@ impl Lane {
             .wrong(|| format!("cannot date the files of '{}'", self.dir.display()))?;
         }
         Ok(())
+    }
+
+    /// The version of a product that was sent last, if it was the one with this hash.
+    pub fn sent(&self, name: &Name, hash: u64) -> Option<File> {
+        let file = File::open(self.sent_place(name).join(format!("{hash:016x}"))).ok()?;
+        // It may share its blocks with a file that a job has written to in place.
+        let whole = crate::tree::hash(file.try_clone().ok()?).ok()?;
+        (whole == hash).then_some(file)
+    }
+
+    /// Keeps the product `name`, which was read from `file` and has this hash, for a patch of its
+    /// successor. A link costs nothing until the product is made anew.
+    pub fn remember(&self, name: &Name, file: &File, hash: u64) -> io::Result<()> {
+        let (place, number) = (self.sent_place(name), usize::from(name.root));
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place)?;
+        let link = place.join(format!("{hash:016x}"));
+        fs::hard_link(
+            self.dir.join(format!("root{number}")).join(&name.path),
+            &link,
+        )?;
+        // A job may have put something else in its place, or a link on the way there.
+        let (ours, theirs) = (file.metadata()?, fs::symlink_metadata(&link)?);
+        if (ours.dev(), ours.ino()) != (theirs.dev(), theirs.ino()) {
+            fs::remove_file(&link)?;
+        }
+        Ok(())
+    }
+
+    /// A folder with what was last sent of `name`.
+    fn sent_place(&self, name: &Name) -> PathBuf {
+        let path = xxh3_64(name.path.as_os_str().as_encoded_bytes());
+        self.dir
+            .join("sent")
+            .join(format!("{}-{path:016x}", name.root))
     }
 
     fn save(&mut self) -> Done<()> {

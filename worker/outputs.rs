@@ -1,4 +1,4 @@
-//! What a job left: listing it, and sending the files the daemon asks for.
+//! What a lane holds and what a job left: listing it, and sending the files the daemon asks for.
 //!
 //! Both stream: a list or a file of any size passes through one bounded buffer, at the pace of the
 //! reader. A file is opened beneath its root without following links, and its size taken anew,
@@ -6,15 +6,17 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rch::bytes::Hash;
 use rch::sys::fs::{Stat, fstat};
 use rch::time::Stamp;
-use rch::wire::CHUNK;
-use rch::wire::worker::{Collect, FromWorker, Kind, Name, Produced, Products, Put};
+use rch::wire::worker::{Collect, FromWorker, Held, Kind, Name, Produced, Products, Put, Want};
+use rch::wire::{CHUNK, patch};
 
 use crate::fault::{Done, Sentence};
-use crate::flow::{HIGH_WATER, Output};
+use crate::flow::{HIGH_WATER, LEVEL, Output};
 use crate::lane::Lane;
 use crate::tree::{Seen, Tree};
 
@@ -109,19 +111,50 @@ fn produced(root: usize, seen: &Seen<'_>, path: &Path, changed: bool) -> Produce
     }
 }
 
+/// Lists all that the lane holds, products aside, with its content's hash.
+pub fn holds(lane: &Lane, out: &mut Output) -> Done<()> {
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    let mut each = |held: Held| -> io::Result<()> {
+        bytes += held.name.path.as_os_str().len() + 64;
+        files.push(held);
+        if bytes > LIST {
+            bytes = 0;
+            let files = std::mem::take(&mut files);
+            out.put(&FromWorker::Holds { files, last: false });
+            out.flush_below(HIGH_WATER)?;
+        }
+        Ok(())
+    };
+    for (root, tree) in lane.trees.iter().enumerate() {
+        tree.list(&mut |path, stat, kind, hash| {
+            let root = root as u8;
+            each(Held {
+                name: Name { root, path },
+                mode: stat.mode & 0o7777,
+                kind,
+                hash,
+            })
+        })
+        .wrong(|| "cannot list what the lane holds")?;
+    }
+    out.put(&FromWorker::Holds { files, last: true });
+    Ok(())
+}
+
 /// Sends each file with its content, then says which could not be read.
-pub fn fetch(lane: &Lane, names: &[Name], out: &mut Output) -> Done<()> {
+pub fn fetch(lane: &Lane, wants: &[Want], out: &mut Output) -> Done<()> {
     let mut pack = Pack {
         out,
         frames: Vec::new(),
     };
     let mut missing = Vec::new();
-    for name in names {
+    for want in wants {
+        let name = &want.name;
         let sent = match lane.tree(name.root).and_then(|t| {
             open(t, &name.path).wrong(|| format!("cannot read '{}'", name.path.display()))
         }) {
             Ok(Source::Link(put)) => pack.put(&FromWorker::File(put.named(name))),
-            Ok(Source::File(file, stat)) => send_file(name, file, &stat, &mut pack),
+            Ok(Source::File(file, stat)) => send_file(lane, want, file, &stat, &mut pack),
             Err(_) => {
                 missing.push(name.clone());
                 continue;
@@ -162,6 +195,7 @@ fn put(name: &Name, stat: &Stat, kind: Kind) -> Put {
         name: name.clone(),
         mode: stat.mode & 0o7777,
         mtime: stat.mtime,
+        steady: false,
         kind,
     }
 }
@@ -182,9 +216,18 @@ fn open(tree: &Tree, path: &Path) -> io::Result<Source> {
 
 /// Sends exactly the announced size: a file that shrinks meanwhile is filled up with zeros, which the
 /// daemon's own check of the copy must find, as it must find one that was merely rewritten.
-fn send_file(name: &Name, mut file: File, stat: &Stat, pack: &mut Pack<'_>) -> io::Result<()> {
-    let size = stat.size;
+fn send_file(
+    lane: &Lane,
+    want: &Want,
+    mut file: File,
+    stat: &Stat,
+    pack: &mut Pack<'_>,
+) -> io::Result<()> {
+    let (size, name) = (stat.size, &want.name);
     pack.put(&FromWorker::File(put(name, stat, Kind::File { size })))?;
+    if size >= patch::MIN_SIZE && !lane.ephemeral {
+        return send_large(lane, want, &file, size, pack);
+    }
     let mut left = size;
     while left > 0 {
         let want = left.min(CHUNK as u64);
@@ -195,6 +238,54 @@ fn send_file(name: &Name, mut file: File, stat: &Stat, pack: &mut Pack<'_>) -> i
         left -= want;
     }
     Ok(())
+}
+
+/// Sends a file that is worth remembering, as a patch if the version sent before is still here and
+/// at home.
+fn send_large(
+    lane: &Lane,
+    want: &Want,
+    file: &File,
+    size: u64,
+    pack: &mut Pack<'_>,
+) -> io::Result<()> {
+    let old = want.had.and_then(|hash| lane.sent(&want.name, hash));
+    let old_len = old.as_ref().map_or(Ok(0), |f| fstat(f).map(|s| s.size))?;
+    let (mut hash, mut offset) = (Hash::default(), 0);
+    while offset < size {
+        let len = (size - offset).min(patch::PIECE as u64) as usize;
+        let piece = read_at(file, offset, len)?;
+        hash.update(&piece);
+        if let Some(old) = &old {
+            let range = patch::window(old_len, offset);
+            let part = read_at(old, range.start, (range.end - range.start) as usize)?;
+            // Before it, in their order, what is still waiting to be packed.
+            pack.send()?;
+            let body = patch::make(&part, &range, offset, &piece, LEVEL);
+            pack.out.put(&FromWorker::Patch(body));
+        } else {
+            for chunk in piece.chunks(CHUNK) {
+                pack.put(&FromWorker::Data(chunk.to_vec()))?;
+            }
+        }
+        offset += len as u64;
+    }
+    // A link that cannot be made costs the next transfer, nothing else.
+    let _ = lane.remember(&want.name, file, hash.digest());
+    Ok(())
+}
+
+/// Exactly `len` bytes, filled up with zeros where the file has become shorter.
+fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let mut done = 0;
+    while done < len {
+        match file.read_at(&mut bytes[done..], offset + done as u64)? {
+            0 => break,
+            n => done += n,
+        }
+    }
+    Ok(bytes)
 }
 
 /// Frames on their way into a `PACK`.

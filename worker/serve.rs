@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rch::sys::fd::{self, Watch};
 use rch::time;
-use rch::wire::worker::{Base, Fault, FromWorker, Put, Run, ToWorker};
+use rch::wire::worker::{Base, Fault, FromWorker, Keep, Put, Resync, Run, ToWorker};
 use rch::wire::{PREAMBLE, PROTOCOL, VERSION};
 
 use crate::confine::Means;
@@ -43,6 +43,8 @@ struct Session {
     means: Result<Means, String>,
     lane: Option<Lane>,
     incoming: Option<Incoming>,
+    /// What the last job's daemon wants of lanes.
+    keep: Option<Keep>,
 }
 
 /// Serves one session and answers when it is over.
@@ -62,6 +64,7 @@ pub fn serve(namespaces: bool) -> Done<()> {
         means,
         lane: None,
         incoming: None,
+        keep: None,
     };
     let ended = session.turn_until_end(&mut input);
     session.end();
@@ -164,9 +167,7 @@ impl Session {
                 .wrong(|| "cannot close the job's output"),
             // These crossed the job's end on the way.
             (_, ToWorker::Signal(_) | ToWorker::Hangup(_)) | (Phase::Broken, _) => Ok(()),
-            (Phase::Stale, m) if !matches!(m, ToWorker::Resync { .. } | ToWorker::Open(_)) => {
-                Ok(())
-            }
+            (Phase::Stale, m) if !matches!(m, ToWorker::Resync(_) | ToWorker::Open(_)) => Ok(()),
             (_, message) => self.work(message).or_else(|wrong| self.give_up(wrong)),
         }
     }
@@ -177,7 +178,9 @@ impl Session {
         self.out.put(&FromWorker::Closed);
         // The daemon need not wait for what we do on our own account.
         self.out.flush().wrong(|| "cannot write to the session")?;
-        sweep::sweep();
+        if let Some(keep) = self.keep {
+            sweep::sweep(keep);
+        }
         Ok(())
     }
 
@@ -212,7 +215,7 @@ impl Session {
     fn work(&mut self, message: ToWorker) -> Done<()> {
         match (&self.phase, message) {
             (Phase::Idle, ToWorker::Open(open)) => self.open(&open),
-            (Phase::Stale | Phase::Open, ToWorker::Resync { wipe }) => self.resync(wipe),
+            (Phase::Stale | Phase::Open, ToWorker::Resync(how)) => self.resync(how),
             (Phase::Open, ToWorker::Put(put)) => self.put(put),
             (Phase::Open, ToWorker::Data(data)) => self.data(&data),
             (Phase::Open, ToWorker::Delete(name)) => {
@@ -235,9 +238,9 @@ impl Session {
                 Ok(())
             }
             (Phase::Open, ToWorker::Run(run)) => self.run(run),
-            (Phase::Open, ToWorker::Fetch(names)) => {
+            (Phase::Open, ToWorker::Fetch(wants)) => {
                 let lane = self.lane.as_ref().expect("BUG: open without a lane");
-                outputs::fetch(lane, &names, &mut self.out)
+                outputs::fetch(lane, &wants, &mut self.out)
             }
             (phase, message) => Err(Wrong::protocol(format!(
                 "unexpected {} while {}",
@@ -248,6 +251,7 @@ impl Session {
     }
 
     fn open(&mut self, open: &rch::wire::worker::Open) -> Done<()> {
+        self.keep = Some(open.keep);
         let lane = lane::open(open)?;
         self.out.put(&FromWorker::Lane {
             number: lane.number,
@@ -264,14 +268,15 @@ impl Session {
         Ok(())
     }
 
-    fn resync(&mut self, wipe: bool) -> Done<()> {
+    fn resync(&mut self, how: Resync) -> Done<()> {
         let lane = self.writable()?;
-        if wipe {
-            for tree in &lane.trees {
-                tree.wipe().wrong(|| "cannot empty the lane")?;
+        match how {
+            Resync::Adopt => lane.adopt()?,
+            Resync::Wipe => lane.wipe()?,
+            Resync::List => {
+                let lane = self.lane.as_ref().expect("BUG: just written to");
+                outputs::holds(lane, &mut self.out)?;
             }
-        } else {
-            lane.adopt()?;
         }
         self.phase = Phase::Open;
         Ok(())
@@ -292,11 +297,11 @@ impl Session {
         let lane = self.writable()?;
         let (tree, mtime) = (lane.tree(put.name.root)?, lane.mtime(put.mtime));
         let path = &put.name.path;
-        let done = match put.kind {
+        let done = match &put.kind {
             Kind::Dir => tree.put_dir(path, put.mode),
-            Kind::Symlink { target } => tree.put_symlink(path, &target, mtime),
+            Kind::Symlink { target } => tree.put_symlink(path, target, mtime),
             Kind::File { size } => tree
-                .begin(path, size, put.mode, mtime)
+                .begin(&put, *size, mtime)
                 .map(|file| self.incoming = Some(file)),
         };
         done.map_err(|e| source(path, &e))?;
@@ -385,7 +390,8 @@ impl Session {
         }
         self.phase = Phase::Broken;
         self.incoming = None;
-        self.lane = None;
+        // What cannot be removed now is found by the next job of this lane.
+        let _ = self.lane.take().map(Lane::leave);
     }
 }
 

@@ -20,6 +20,8 @@ pub struct State {
     pub ran: bool,
     /// When the last job ended.
     pub ended: Stamp,
+    /// Written when the machine went down: what it was doing may be half on disk.
+    pub torn: bool,
 }
 
 impl State {
@@ -28,6 +30,7 @@ impl State {
         match fs::read_to_string(dir.join("state")) {
             Ok(text) => Ok(Some(parse(&text, &boot_id()).unwrap_or(State {
                 ran: true,
+                torn: true,
                 ..State::default()
             }))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -66,6 +69,7 @@ fn parse(text: &str, boot: &str) -> Option<State> {
     Some(State {
         manifest: unhex(manifest),
         clean: clean && same_boot,
+        torn: !clean && !same_boot,
         ran: field("ran")?.parse().ok()?,
         ended: field("ended")?.parse().ok()?,
     })
@@ -95,10 +99,15 @@ mod tests {
             clean: true,
             ran: true,
             ended: 5,
+            torn: false,
         };
         let text = state.text("b1");
         assert_eq!(parse(&text, "b1"), Some(state.clone()));
-        assert!(!parse(&text, "b2").unwrap().clean);
+        let later = parse(&text, "b2").unwrap();
+        assert!(!later.clean && !later.torn);
+        let dirty = state.text("b1").replace("clean true", "clean false");
+        assert!(!parse(&dirty, "b1").unwrap().torn);
+        assert!(parse(&dirty, "b2").unwrap().torn);
         assert!(state.holds(Some(ManifestId([7; 16]))));
         assert!(!state.holds(None));
     }

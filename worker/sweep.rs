@@ -11,15 +11,11 @@ use std::time::Duration;
 use rch::sys::fs::free_bytes;
 use rch::time::{self, Stamp};
 
+use rch::wire::worker::Keep;
+
 use crate::lane::{lanes_dir, last_use, take};
 
-/// A lane unused for so long goes (`worker.max_age_hours` at its default).
-const MAX_AGE: Duration = Duration::from_hours(72);
-
-/// With less free than this, the lanes longest unused go (`worker.min_free_gb` at its default).
-const MIN_FREE: u64 = 10 << 30;
-
-/// But none that was in use so recently.
+/// Of lanes removed for want of space, none that was in use so recently.
 const MIN_AGE: Duration = Duration::from_hours(1);
 
 /// Between two sweeps.
@@ -29,7 +25,7 @@ const PAUSE: Duration = Duration::from_mins(10);
 const TRASH: &str = ".trash";
 
 /// Sweeps if one is due. Nothing that goes wrong here concerns a job.
-pub fn sweep() {
+pub fn sweep(keep: Keep) {
     let mark = lanes_dir().join(".swept");
     let last = fs::metadata(&mark).and_then(|m| m.modified());
     if last.is_ok_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) || fs::write(&mark, "").is_err()
@@ -39,16 +35,17 @@ pub fn sweep() {
     let _ = fs::remove_dir_all(lanes_dir().join(TRASH));
     let now = time::now();
     for (used, lane) in lanes() {
-        let short = free_bytes(&lane).is_ok_and(|free| free < MIN_FREE);
-        if is_due(now, used, short) {
+        let short = free_bytes(&lane).is_ok_and(|free| free >> 20 < keep.min_free_mib);
+        let max_age = Duration::from_secs(keep.max_age_secs);
+        if is_due(now, used, max_age, short) {
             remove(&lane);
         }
     }
 }
 
-fn is_due(now: Stamp, used: Stamp, short_of_space: bool) -> bool {
+fn is_due(now: Stamp, used: Stamp, max_age: Duration, short_of_space: bool) -> bool {
     let age = Duration::from_nanos(u64::try_from(now - used).unwrap_or(0));
-    age > MAX_AGE || (short_of_space && age > MIN_AGE)
+    age > max_age || (short_of_space && age > MIN_AGE)
 }
 
 /// Every lane there is, the one longest unused first.
@@ -83,11 +80,12 @@ mod tests {
     #[test]
     fn age_and_need_decide() {
         let hour = 3_600_000_000_000;
-        assert!(!is_due(100 * hour, 99 * hour, true));
-        assert!(is_due(100 * hour, 98 * hour, true));
-        assert!(!is_due(100 * hour, 98 * hour, false));
-        assert!(is_due(100 * hour, 27 * hour, false));
+        let max = Duration::from_hours(72);
+        assert!(!is_due(100 * hour, 99 * hour, max, true));
+        assert!(is_due(100 * hour, 98 * hour, max, true));
+        assert!(!is_due(100 * hour, 98 * hour, max, false));
+        assert!(is_due(100 * hour, 27 * hour, max, false));
         // A clock that was set back makes nothing old.
-        assert!(!is_due(0, hour, true));
+        assert!(!is_due(0, hour, max, true));
     }
 }

@@ -6,14 +6,17 @@
 //! stamps or the protocol's order.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rch::bytes::Hash;
 use rch::sys::fs as sys;
 use rch::sys::fs::Stat;
 use rch::time::{self, Stamp};
+use rch::wire::CHUNK;
+use rch::wire::worker::{Kind, Put};
 
 /// How every CACHEDIR.TAG begins (Cache Directory Tagging Specification).
 const CACHEDIR: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
@@ -34,6 +37,7 @@ pub struct Incoming {
     left: u64,
     mode: u32,
     mtime: Stamp,
+    steady: bool,
 }
 
 impl Tree {
@@ -41,9 +45,10 @@ impl Tree {
         Ok(Tree(File::open(path)?.into()))
     }
 
-    /// Begins a file of `size` bytes, to be finished by `Incoming::finish`.
-    pub fn begin(&self, path: &Path, size: u64, mode: u32, mtime: Stamp) -> io::Result<Incoming> {
-        let (dir, name) = self.parent(path)?;
+    /// Begins a file of `size` bytes, to be finished by `Incoming::finish`. One that is `steady` keeps
+    /// the age of what stands there, if that has the same content.
+    pub fn begin(&self, put: &Put, size: u64, mtime: Stamp) -> io::Result<Incoming> {
+        let (dir, name) = self.parent(&put.name.path)?;
         let partial = Path::new(PARTIAL);
         remove(&dir, partial)?;
         let file = File::from(sys::create_file(&dir, partial, 0o600)?);
@@ -52,8 +57,9 @@ impl Tree {
             name,
             file,
             left: size,
-            mode: mode & 0o777,
+            mode: put.mode & 0o777,
             mtime,
+            steady: put.steady,
         })
     }
 
@@ -107,6 +113,15 @@ impl Tree {
     /// Hands every source file and link with its place to `each`, looking into no product directory.
     pub fn walk(&self, each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>) -> io::Result<()> {
         walk(&self.0, Path::new(""), &is_skipped, each)
+    }
+
+    /// What stands here, product directories aside: files with the XXH3 of their content, links and
+    /// directories.
+    pub fn list(
+        &self,
+        each: &mut dyn FnMut(PathBuf, Stat, Kind, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        list(&self.0, Path::new(""), each)
     }
 
     /// As `walk`, for one directory, whatever it is: its own files, or with `deep` all below it.
@@ -177,10 +192,36 @@ impl Incoming {
 
     /// Gives the file its mode, time and name.
     pub fn finish(self) -> io::Result<()> {
-        self.file
-            .set_permissions(Permissions::from_mode(self.mode))?;
+        let mode = Permissions::from_mode(self.mode);
+        if self.steady
+            && let Ok(there) = sys::open_file(&self.dir, &self.name)
+            && same_content(&File::from(there.try_clone()?), &self.file)?
+        {
+            return File::from(there).set_permissions(mode);
+        }
+        self.file.set_permissions(mode)?;
         self.file.set_modified(time::system(self.mtime))?;
         replace(&self.dir, Path::new(PARTIAL), &self.name)
+    }
+}
+
+fn same_content(a: &File, b: &File) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    if sys::fstat(a)?.size != sys::fstat(b)?.size {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut at = 0;
+    loop {
+        let n = a.read_at(&mut one, at)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        b.read_exact_at(&mut other[..n], at)?;
+        if one[..n] != other[..n] {
+            return Ok(false);
+        }
+        at += n as u64;
     }
 }
 
@@ -230,6 +271,46 @@ fn walk(
         }
     }
     Ok(())
+}
+
+fn list(
+    dir: &OwnedFd,
+    at: &Path,
+    each: &mut dyn FnMut(PathBuf, Stat, Kind, u64) -> io::Result<()>,
+) -> io::Result<()> {
+    for name in entries(dir)? {
+        let (path, stat) = (at.join(&name), sys::lstatat(dir, &name)?);
+        if stat.is_symlink() {
+            let target = fs::read_link(by_fd(dir).join(&name))?;
+            each(path, stat, Kind::Symlink { target }, 0)?;
+        } else if stat.is_dir() {
+            let below = sys::open_dir(dir, &name)?;
+            if !is_product(&below, &path) {
+                each(path.clone(), stat, Kind::Dir, 0)?;
+                list(&below, &path, each)?;
+            }
+        } else if stat.is_file() {
+            // What we cannot read is not what was sent.
+            let read = sys::open_file(dir, &name).and_then(|file| hash(file.into()));
+            let hash = read.unwrap_or(0);
+            each(path, stat, Kind::File { size: stat.size }, hash)?;
+        } else {
+            // No source is a device or a socket, and no job needs the last one's.
+            remove(dir, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// XXH3 (64 bits) of all that can be read.
+pub fn hash(mut file: File) -> io::Result<u64> {
+    let (mut hash, mut piece) = (Hash::default(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hash.digest()),
+            n => hash.update(&piece[..n]),
+        }
+    }
 }
 
 fn is_skipped(dir: &OwnedFd, path: &Path) -> bool {

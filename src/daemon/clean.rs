@@ -1,13 +1,12 @@
 //! `cargo clean` at home: lanes that brought products home have to be cleaned as well.
 //!
 //! A clean is known by a target directory that is gone, though products came home into it. The next
-//! job's lane is told before the job, the project's other lanes before theirs. What products came
-//! home is forgotten with the daemon; then they come home again, stale ones among them.
+//! job's lane is told before the job, the project's other lanes before theirs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Daemon;
+use super::{Daemon, transfer};
 use crate::ids::JobId;
 use crate::products::Memory;
 use crate::wire::worker::ToWorker;
@@ -49,12 +48,15 @@ impl Daemon {
         if dirs.is_empty() {
             return;
         }
-        for ((worker, key, lane), memory) in &mut self.home {
-            let own = *worker == attempt.worker && Some(*lane) == attempt.lane;
-            if *key == survey.lane {
-                let unclean = if own { vec![] } else { dirs.clone() };
-                *memory = Arc::new(Memory::forgotten(unclean));
-            }
+        let key = survey.lane;
+        for (worker, lane) in self.lanes.everywhere(key) {
+            let own = worker == attempt.worker && Some(lane) == attempt.lane;
+            let unclean = if own { vec![] } else { dirs.clone() };
+            let memory = Arc::new(Memory::forgotten(unclean));
+            let record = self.lanes.path(&worker, key, lane);
+            self.home.insert((worker, key, lane), memory.clone());
+            self.crew
+                .submit(move || transfer::remember(&record, &memory));
         }
     }
 }

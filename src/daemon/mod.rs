@@ -69,7 +69,7 @@ enum Key {
 enum Report {
     Surveyed(JobId, Box<Result<survey::Survey>>),
     Fed(JobId, u64, Box<Result<transfer::Fed>>),
-    Chosen(JobId, u64, Vec<crate::wire::worker::Produced>),
+    Chosen(JobId, u64, Vec<crate::landing::Chosen>),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
     Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
     Planned(JobId, Box<status::Plan>),

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use crate::bytes::Malformed;
+use crate::bytes::{Hash, Malformed};
 use crate::error::{Error, Result};
 use crate::exclude::{Rules, secret};
 use crate::manifest::{Entry, Manifest};
@@ -28,9 +28,10 @@ use crate::products;
 use crate::roots::Project;
 use crate::time::{self, Stamp};
 use crate::wire;
+use crate::wire::patch;
 use crate::wire::worker::{self, FromWorker, Name, Produced, Put};
 
-use place::{Places, Temp};
+use place::{Old, Places, Temp};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Landed {
@@ -50,13 +51,26 @@ impl Landed {
     }
 }
 
+/// A file that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    pub file: Produced,
+    /// The hash of the version here, if the worker may send a patch of it.
+    pub had: Option<u64>,
+}
+
 /// The file whose content is arriving.
 #[derive(Debug)]
 struct Arriving {
     put: Put,
     /// `Produced::changed`.
     changed: bool,
+    size: u64,
     left: u64,
+    /// What patches refer to.
+    old: Option<Old>,
+    /// Of a file that is worth a patch the next time.
+    hash: Option<Hash>,
     /// `None`: it is not wanted, its bytes are dropped.
     temp: Option<Temp>,
 }
@@ -69,7 +83,7 @@ pub struct Landing {
     allow_sources: bool,
     foreign: bool,
     /// Asked for and not arrived yet.
-    expected: HashMap<Name, Produced>,
+    expected: HashMap<Name, Chosen>,
     arriving: Option<Arriving>,
     landed: Landed,
 }
@@ -104,8 +118,8 @@ impl Landing {
     }
 
     /// The files that were asked for; no other is taken.
-    pub fn expect(&mut self, files: &[Produced]) {
-        let asked = files.iter().map(|f| (f.name.clone(), f.clone()));
+    pub fn expect(&mut self, files: &[Chosen]) {
+        let asked = files.iter().map(|c| (c.file.name.clone(), c.clone()));
         self.expected.extend(asked);
     }
 
@@ -140,6 +154,7 @@ impl Landing {
         match message {
             FromWorker::File(put) => self.begin(put),
             FromWorker::Data(data) => self.data(&data),
+            FromWorker::Patch(body) => self.patch(&body),
             FromWorker::Fetched { missing } => match missing.first() {
                 None => Ok(()),
                 Some(name) => Err(self.wrong("could not send", name)),
@@ -155,9 +170,9 @@ impl Landing {
         let Some(asked) = self.expected.remove(&put.name) else {
             return Err(self.wrong("sent, unasked,", &put.name));
         };
-        let reason = self.reason_to_keep(&asked);
+        let reason = self.reason_to_keep(&asked.file);
         match put.kind.clone() {
-            worker::Kind::File { size } if size != asked.size => {
+            worker::Kind::File { size } if size != asked.file.size => {
                 Err(self.wrong("announced another size for", &put.name))
             }
             worker::Kind::File { .. } => self.begin_file(put, &asked, reason),
@@ -170,21 +185,26 @@ impl Landing {
         }
     }
 
-    fn begin_file(&mut self, put: Put, asked: &Produced, reason: Option<String>) -> Result<()> {
+    fn begin_file(&mut self, put: Put, asked: &Chosen, reason: Option<String>) -> Result<()> {
+        let size = asked.file.size;
         let temp = match reason {
             Some(_) => None,
-            None => Some(self.places.create(&put.name, asked.size)?),
+            None => Some(self.places.create(&put.name, size)?),
         };
+        let old = asked.had.and_then(|_| self.places.old(&put.name));
         if reason.is_some() {
             self.keep(put.name.clone(), reason);
         }
         let arriving = Arriving {
             put,
-            changed: asked.changed,
-            left: asked.size,
+            changed: asked.file.changed,
+            size,
+            left: size,
+            old,
+            hash: (size >= patch::MIN_SIZE).then(Hash::default),
             temp,
         };
-        if asked.size == 0 {
+        if size == 0 {
             return self.settle(arriving);
         }
         self.arriving = Some(arriving);
@@ -202,6 +222,9 @@ impl Landing {
             return Err(self.wrong("sent too much of", &arriving.put.name));
         };
         arriving.left = left;
+        if let Some(hash) = &mut arriving.hash {
+            hash.update(data);
+        }
         if let Some(temp) = &mut arriving.temp {
             temp.write(data)?;
         }
@@ -212,10 +235,32 @@ impl Landing {
         Ok(())
     }
 
+    /// The next piece, told by what differs from the version here.
+    fn patch(&mut self, body: &[u8]) -> Result<()> {
+        let Some(arriving) = &self.arriving else {
+            return Err(Error::new("the worker sent content of no file"));
+        };
+        let offset = arriving.size - arriving.left;
+        let len = arriving.left.min(patch::PIECE as u64) as usize;
+        let piece = arriving.old.as_ref().and_then(|old| {
+            let range = patch::window(old.size, offset);
+            let part = old.read(&range).ok()?;
+            patch::apply(&part, &range, offset, body, len).ok()
+        });
+        match piece {
+            Some(piece) => self.data(&piece),
+            None => Err(self.wrong("sent a patch that does not fit", &arriving.put.name)),
+        }
+    }
+
     /// All of it is here: give it its mode, its time and its name.
     fn settle(&mut self, arriving: Arriving) -> Result<()> {
         let Arriving {
-            put, temp, changed, ..
+            put,
+            temp,
+            changed,
+            hash,
+            ..
         } = arriving;
         let Some(temp) = temp else {
             return Ok(());
@@ -234,7 +279,8 @@ impl Landing {
             self.keep(put.name, Some(reason));
             return Ok(());
         }
-        let entry = temp.place(put.mode, self.local_time(put.mtime, changed))?;
+        let mut entry = temp.place(put.mode, self.local_time(put.mtime, changed))?;
+        entry.hash = hash.map_or(0, |hash| hash.digest());
         self.landed.written.push((put.name, entry));
         Ok(())
     }

@@ -6,7 +6,9 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,21 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
 
 /// What compilers write begins with one of these: ELF, an archive, wasm.
 const MAGICS: [&[u8]; 3] = [b"\x7fELF", b"!<arch>\n", b"\0asm"];
+
+/// A file that is about to be replaced.
+#[derive(Debug)]
+pub(super) struct Old {
+    file: File,
+    pub(super) size: u64,
+}
+
+impl Old {
+    pub(super) fn read(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Places {
@@ -84,6 +101,17 @@ impl Places {
             .and_then(|dir| beneath::open_file(&dir, last_part(name)));
         opened.is_ok_and(|fd| File::from(fd).take(8).read_to_end(&mut head).is_ok())
             && MAGICS.iter().any(|magic| head.starts_with(magic))
+    }
+
+    /// The version that stands there, to be patched.
+    pub(super) fn old(&mut self, name: &Name) -> Option<Old> {
+        let dir = self.parent(name, false).ok()?;
+        let file = beneath::open_file(&dir, last_part(name)).ok()?;
+        let size = beneath::fstat(&file).ok()?.size;
+        Some(Old {
+            file: file.into(),
+            size,
+        })
     }
 
     pub(super) fn create(&mut self, name: &Name, size: u64) -> Result<Temp> {

@@ -15,14 +15,15 @@ fn name(path: &str) -> Name {
     }
 }
 
-fn produced(path: &str, size: usize, changed: bool) -> Produced {
-    Produced {
+fn produced(path: &str, size: usize, changed: bool) -> Chosen {
+    let file = Produced {
         name: name(path),
         size: size as u64,
         mtime: 0,
         mode: 0o644,
         changed,
-    }
+    };
+    Chosen { file, had: None }
 }
 
 fn base(scratch: &Scratch) -> Arc<Manifest> {
@@ -39,6 +40,7 @@ fn sent(path: &str, mode: u32, mtime: Stamp, text: &[u8]) -> Vec<u8> {
         name: name(path),
         mode,
         mtime,
+        steady: false,
         kind: Kind::File { size },
     })
     .encode(&mut out);
@@ -57,6 +59,7 @@ fn sent_link(path: &str, target: &str) -> Vec<u8> {
         name: name(path),
         mode: 0o777,
         mtime: 0,
+        steady: false,
         kind,
     })
     .encode(&mut out);
@@ -372,6 +375,7 @@ fn links_and_directories_within_the_project_land() {
         name: name("out/deep"),
         mode: 0o755,
         mtime: 0,
+        steady: false,
         kind: Kind::Dir,
     })
     .encode(&mut dir);

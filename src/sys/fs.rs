@@ -57,14 +57,9 @@ pub fn open_file(dir: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     )
 }
 
-/// A new file directly in or beneath `dir`; an existing one is an error.
+/// A new file directly in or beneath `dir`, to be written and read; an existing one is an error.
 pub fn create_file(dir: impl AsFd, path: &Path, mode: u32) -> io::Result<OwnedFd> {
-    open_beneath(
-        dir,
-        path,
-        libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
-        mode,
-    )
+    open_beneath(dir, path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
 }
 
 pub fn mkdirat(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {

@@ -3,7 +3,8 @@
 //! The daemon speaks first (`Hello`), the worker answers `PREAMBLE` and `Ready`. A job is then
 //! `Open`, any number of `Put`/`Data`/`Delete`, `Commit`, `Run`, all written without waiting. If the
 //! lane does not hold the base manifest, the worker answers `Lane` with `Base::Stale` and ignores
-//! everything up to `Resync`, after which the daemon sends the difference anew. After `Exited` and
+//! everything up to `Resync`; it then says what the lane holds (`Holds`), and the daemon sends the
+//! difference to that. After `Exited` and
 //! the `Produced` list the daemon may `Fetch` files, and `Close` gives the lane back.
 //!
 //! Paths of files are relative to a root; a root is named by its place in `Open::roots`.
@@ -44,7 +45,50 @@ pub struct Put {
     pub mode: u32,
     /// In the receiver's clock.
     pub mtime: Stamp,
+    /// Not modified since the lane was last told of it: if its content is the one there, it keeps its age.
+    pub steady: bool,
     pub kind: Kind,
+}
+
+/// What a lane holds in one place, for a daemon that does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub name: Name,
+    /// Permission bits only (0o7777).
+    pub mode: u32,
+    pub kind: Kind,
+    /// XXH3 (64 bits) of a file's content; 0 for anything else.
+    pub hash: u64,
+}
+
+/// How a lane that holds something else than the daemon believed goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resync {
+    /// rsync has written to it: what it brought is to be dated as our own writes would be.
+    Adopt,
+    /// It is to be emptied of everything but products.
+    Wipe,
+    /// It stays as it is, and the worker says what that is.
+    List,
+}
+
+/// How long a lane is kept (`[worker]` of the configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Nothing of the sources outlives the job.
+    pub ephemeral: bool,
+    /// A lane unused for so long goes.
+    pub max_age_secs: u64,
+    /// With less free than this, the lanes longest unused go.
+    pub min_free_mib: u64,
+}
+
+/// A file to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    pub name: Name,
+    /// XXH3 of the version that was sent last and still stands at home: a patch of it will do.
+    pub had: Option<u64>,
 }
 
 /// Asks for a lane of this project.
@@ -57,6 +101,7 @@ pub struct Open {
     pub roots: Vec<PathBuf>,
     /// What the daemon believes the lane it used last holds, and that lane's number.
     pub base: Option<(u16, ManifestId)>,
+    pub keep: Keep,
 }
 
 /// A product directory at home: all files directly in it are listed after the job (and all below, if
@@ -98,17 +143,14 @@ pub enum ToWorker {
         client: String,
     },
     Open(Open),
-    /// The tree now holds what rsync brought (`wipe` false), or is to be emptied of sources (true).
-    Resync {
-        wipe: bool,
-    },
+    Resync(Resync),
     Put(Put),
     Data(Vec<u8>),
     Delete(Name),
     Commit(ManifestId),
     Run(Run),
     Signal(u8),
-    Fetch(Vec<Name>),
+    Fetch(Vec<Want>),
     /// The job is over; the lane is free.
     Close,
     Ping,
@@ -232,6 +274,13 @@ pub enum FromWorker {
     Pong {
         now: Stamp,
     },
+    /// Answers `Resync::List`: all that the lane holds but what lies in product directories.
+    Holds {
+        files: Vec<Held>,
+        last: bool,
+    },
+    /// The next piece of a file, made of the version that is still at home (`wire::patch`).
+    Patch(Vec<u8>),
 }
 
 fn put_name(w: &mut Writer, name: &Name) {
@@ -252,28 +301,35 @@ fn name(r: &mut Reader<'_>) -> Parsed<Name> {
 
 fn put_put(w: &mut Writer, put: &Put) {
     put_name(w, &put.name);
-    w.u32(put.mode).i64(put.mtime);
-    match &put.kind {
+    w.u32(put.mode).i64(put.mtime).flag(put.steady);
+    put_kind(w, &put.kind);
+}
+
+fn get_put(r: &mut Reader<'_>) -> Parsed<Put> {
+    Ok(Put {
+        name: name(r)?,
+        mode: r.u32()? & 0o7777,
+        mtime: r.i64()?,
+        steady: r.flag()?,
+        kind: kind(r)?,
+    })
+}
+
+fn put_kind(w: &mut Writer, kind: &Kind) {
+    match kind {
         Kind::File { size } => w.u8(0).u64(*size),
         Kind::Dir => w.u8(1),
         Kind::Symlink { target } => w.u8(2).path(target),
     };
 }
 
-fn get_put(r: &mut Reader<'_>) -> Parsed<Put> {
-    let (name, mode, mtime) = (name(r)?, r.u32()? & 0o7777, r.i64()?);
-    let kind = match r.u8()? {
-        0 => Kind::File { size: r.u64()? },
-        1 => Kind::Dir,
-        2 => Kind::Symlink { target: r.path()? },
-        _ => return Err(Malformed),
-    };
-    Ok(Put {
-        name,
-        mode,
-        mtime,
-        kind,
-    })
+fn kind(r: &mut Reader<'_>) -> Parsed<Kind> {
+    match r.u8()? {
+        0 => Ok(Kind::File { size: r.u64()? }),
+        1 => Ok(Kind::Dir),
+        2 => Ok(Kind::Symlink { target: r.path()? }),
+        _ => Err(Malformed),
+    }
 }
 
 fn put_run(w: &mut Writer, run: &Run) {
@@ -362,15 +418,19 @@ impl ToWorker {
                 w.raw(&o.key.0).str(&o.project);
                 w.list(&o.roots, |w, p| { w.path(p); });
                 w.option(o.base.as_ref(), |w, (n, id)| { w.u16(*n).raw(&id.0); });
+                w.flag(o.keep.ephemeral).u64(o.keep.max_age_secs).u64(o.keep.min_free_mib);
             }),
-            ToWorker::Resync { wipe } => frame!(out, 3, w => w.flag(*wipe)),
+            ToWorker::Resync(how) => frame!(out, 3, w => w.u8(*how as u8)),
             ToWorker::Put(p) => frame!(out, 4, w => put_put(&mut w, p)),
             ToWorker::Data(d) => wire::put(out, 5, |out| out.extend_from_slice(d)),
             ToWorker::Delete(n) => frame!(out, 6, w => put_name(&mut w, n)),
             ToWorker::Commit(id) => frame!(out, 7, w => w.raw(&id.0)),
             ToWorker::Run(run) => frame!(out, 8, w => put_run(&mut w, run)),
             ToWorker::Signal(s) => frame!(out, 9, w => w.u8(*s)),
-            ToWorker::Fetch(names) => frame!(out, 10, w => w.list(names, put_name)),
+            ToWorker::Fetch(wants) => frame!(out, 10, w => w.list(wants, |w, want| {
+                put_name(w, &want.name);
+                w.option(want.had.as_ref(), |w, hash| { w.u64(*hash); });
+            })),
             ToWorker::Close => frame!(out, 11, w => &mut w),
             ToWorker::Ping => frame!(out, 12, w => &mut w),
             ToWorker::Hangup(stream) => frame!(out, 13, w => w.u8(*stream)),
@@ -394,15 +454,30 @@ impl ToWorker {
                 project: r.str()?,
                 roots: r.list(Reader::path)?,
                 base: r.option(|r| Ok((r.u16()?, ManifestId(array(r)?))))?,
+                keep: Keep {
+                    ephemeral: r.flag()?,
+                    max_age_secs: r.u64()?,
+                    min_free_mib: r.u64()?,
+                },
             }),
-            3 => ToWorker::Resync { wipe: r.flag()? },
+            3 => ToWorker::Resync(match r.u8()? {
+                0 => Resync::Adopt,
+                1 => Resync::Wipe,
+                2 => Resync::List,
+                _ => return Err(Malformed),
+            }),
             4 => ToWorker::Put(get_put(&mut r)?),
             5 => ToWorker::Data(r.rest().to_vec()),
             6 => ToWorker::Delete(name(&mut r)?),
             7 => ToWorker::Commit(ManifestId(array(&mut r)?)),
             8 => ToWorker::Run(get_run(&mut r)?),
             9 => ToWorker::Signal(r.u8()?),
-            10 => ToWorker::Fetch(r.list(name)?),
+            10 => ToWorker::Fetch(r.list(|r| {
+                Ok(Want {
+                    name: name(r)?,
+                    had: r.option(Reader::u64)?,
+                })
+            })?),
             11 => ToWorker::Close,
             12 => ToWorker::Ping,
             13 => ToWorker::Hangup(r.u8()?),
@@ -418,6 +493,7 @@ impl FromWorker {
     /// Kinds of the frames that carry files; they go to the landing undecoded.
     pub const FILE: u8 = 9;
     pub const DATA: u8 = 10;
+    pub const PATCH: u8 = 16;
 
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -465,6 +541,15 @@ impl FromWorker {
                 frame!(out, 13, w => w.u8(*fault as u8).str(text))
             }
             FromWorker::Pong { now } => frame!(out, 14, w => w.i64(*now)),
+            FromWorker::Holds { files, last } => frame!(out, 15, w => {
+                w.flag(*last);
+                w.list(files, |w, f| {
+                    put_name(w, &f.name);
+                    w.u32(f.mode).u64(f.hash);
+                    put_kind(w, &f.kind);
+                });
+            }),
+            FromWorker::Patch(b) => wire::put(out, 16, |out| out.extend_from_slice(b)),
         }
     }
 
@@ -541,6 +626,18 @@ impl FromWorker {
                 FromWorker::Failed { fault, text }
             }
             14 => FromWorker::Pong { now: r.i64()? },
+            15 => FromWorker::Holds {
+                last: r.flag()?,
+                files: r.list(|r| {
+                    Ok(Held {
+                        name: name(r)?,
+                        mode: r.u32()? & 0o7777,
+                        hash: r.u64()?,
+                        kind: kind(r)?,
+                    })
+                })?,
+            },
+            16 => FromWorker::Patch(r.rest().to_vec()),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -585,6 +682,7 @@ mod tests {
             name: file("a/b"),
             mode: 0o755,
             mtime: -3,
+            steady: true,
             kind,
         };
         let to = [
@@ -599,8 +697,13 @@ mod tests {
                 project: "p".into(),
                 roots: vec!["/a".into()],
                 base: Some((2, ManifestId([2; 16]))),
+                keep: Keep {
+                    ephemeral: true,
+                    max_age_secs: 5,
+                    min_free_mib: 6,
+                },
             }),
-            ToWorker::Resync { wipe: true },
+            ToWorker::Resync(Resync::List),
             ToWorker::Put(put(Kind::File { size: 3 })),
             ToWorker::Put(put(Kind::Dir)),
             ToWorker::Put(put(Kind::Symlink {
@@ -624,7 +727,10 @@ mod tests {
                 },
             }),
             ToWorker::Signal(2),
-            ToWorker::Fetch(vec![file("t")]),
+            ToWorker::Fetch(vec![Want {
+                name: file("t"),
+                had: Some(7),
+            }]),
             ToWorker::Close,
             ToWorker::Ping,
             ToWorker::Hangup(1),
@@ -638,7 +744,7 @@ mod tests {
         }
         let from = [
             FromWorker::Ready {
-                protocol: 1,
+                protocol: wire::PROTOCOL,
                 version: "v".into(),
                 now: 1,
                 facts: Facts {
@@ -681,6 +787,16 @@ mod tests {
                 text: "t".into(),
             },
             FromWorker::Pong { now: 9 },
+            FromWorker::Holds {
+                files: vec![Held {
+                    name: file("t"),
+                    mode: 0o644,
+                    kind: Kind::File { size: 4 },
+                    hash: 5,
+                }],
+                last: true,
+            },
+            FromWorker::Patch(vec![1]),
         ];
         for message in from {
             let mut out = Vec::new();

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use rch::sys::process::{Exit, getuid};
-use rch::wire::worker::{Fault, FromWorker, ToWorker};
+use rch::wire::worker::{Fault, FromWorker, Resync, ToWorker};
 use rch::wire::{self, PROTOCOL};
 
 use crate::kit::{HOME, Place, Session, job};
@@ -146,7 +146,7 @@ fn an_unprivileged_user_has_it_all() {
         "/tmp/rch-test-home/proj",
     ] {
         s.open(home, None);
-        s.send(&ToWorker::Resync { wipe: true });
+        s.send(&ToWorker::Resync(Resync::Wipe));
         s.put(
             "Makefile",
             "prog: main.c\n\t@gcc -g -o prog main.c && ./prog; id -u; ls -d /usr/local/bin\n",
@@ -197,7 +197,7 @@ fn a_full_disk_is_called_so() {
     assert_eq!(fault, Fault::DiskFull, "{text}");
     s.close();
     s.open(HOME, None);
-    s.send(&ToWorker::Resync { wipe: true });
+    s.send(&ToWorker::Resync(Resync::Wipe));
     s.put("small", "1");
     s.commit(1);
 }

@@ -12,7 +12,8 @@ use rch::bytes::Malformed;
 use rch::ids::{LaneKey, ManifestId};
 use rch::sys::process::Exit;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Kind, Name, Open, Produced, Put, Run, ToWorker,
+    Base, Collect, Facts, Fault, FromWorker, Held, Keep, Kind, Name, Open, Produced, Put, Resync,
+    Run, ToWorker, Want,
 };
 use rch::wire::{self, CHUNK, PREAMBLE, PROTOCOL};
 
@@ -196,11 +197,21 @@ impl Session {
     }
 
     pub fn open(&mut self, home: &str, base: Option<(u16, ManifestId)>) -> (u16, Base, PathBuf) {
+        self.open_for(home, base, KEEP)
+    }
+
+    pub fn open_for(
+        &mut self,
+        home: &str,
+        base: Option<(u16, ManifestId)>,
+        keep: Keep,
+    ) -> (u16, Base, PathBuf) {
         self.send(&ToWorker::Open(Open {
             key: LaneKey([7; 16]),
             project: "proj/../x y".into(),
             roots: vec![home.into()],
             base,
+            keep,
         }));
         match self.next() {
             FromWorker::Lane {
@@ -228,6 +239,7 @@ impl Session {
             name: name(path),
             mode,
             mtime,
+            steady: false,
             kind: Kind::File {
                 size: content.len() as u64,
             },
@@ -276,9 +288,30 @@ impl Session {
         }
     }
 
+    /// All that the lane says it holds.
+    pub fn list(&mut self) -> Vec<Held> {
+        self.send(&ToWorker::Resync(Resync::List));
+        let mut all = vec![];
+        loop {
+            match self.next() {
+                FromWorker::Holds { files, last } => {
+                    all.extend(files);
+                    if last {
+                        return all;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// Fetched files by path, and the missing ones.
     pub fn fetch(&mut self, names: &[Name]) -> (Fetched, Vec<Name>) {
-        self.send(&ToWorker::Fetch(names.to_vec()));
+        let want = |name: &Name| Want {
+            name: name.clone(),
+            had: None,
+        };
+        self.send(&ToWorker::Fetch(names.iter().map(want).collect()));
         let mut files = BTreeMap::new();
         let mut last = PathBuf::new();
         loop {
@@ -312,6 +345,13 @@ impl Drop for Session {
         }
     }
 }
+
+/// What `[worker]` says by default.
+pub const KEEP: Keep = Keep {
+    ephemeral: false,
+    max_age_secs: 72 * 3600,
+    min_free_mib: 10 << 10,
+};
 
 pub fn name(path: impl AsRef<Path>) -> Name {
     Name {

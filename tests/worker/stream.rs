@@ -1,7 +1,7 @@
 //! Much output, large files, slow readers: all of it through a bounded buffer.
 
 use crate::kit::{HOME, Place, job, name, rss_kib};
-use rch::wire::worker::{FromWorker, ToWorker};
+use rch::wire::worker::{FromWorker, ToWorker, Want};
 
 /// Room for the buffers, the program itself and an unoptimised build; far below what is streamed.
 const MOST_KIB: u64 = 16 << 10;
@@ -44,7 +44,10 @@ fn a_large_file_comes_back_whole() {
     );
     s.commit(1);
     let said = s.run(job(&["make"])).ok().out();
-    s.send(&ToWorker::Fetch(vec![name("big")]));
+    s.send(&ToWorker::Fetch(vec![Want {
+        name: name("big"),
+        had: None,
+    }]));
     let mut most = 0;
     let mut content = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use rch::ids::ManifestId;
-use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, ToWorker};
+use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
 use crate::kit::{HOME, Place, job, name, until};
 
@@ -57,7 +57,7 @@ fn a_stale_lane_ignores_everything_until_resync() {
     s.send(&ToWorker::Ping);
     assert!(matches!(s.next(), FromWorker::Pong { .. }));
     assert_eq!(fs::read(root.join("left")).unwrap(), b"1");
-    s.send(&ToWorker::Resync { wipe: true });
+    s.send(&ToWorker::Resync(Resync::Wipe));
     s.put("Makefile", "all:\n\t@echo new\n");
     s.commit(3);
     assert_eq!(s.run(job(&["make"])).ok().out(), "new\n");
@@ -86,7 +86,7 @@ fn what_rsync_brought_gets_honest_times() {
     fs::write(root.join("y"), "").unwrap();
     date("y", past);
     date("Makefile", future);
-    s.send(&ToWorker::Resync { wipe: false });
+    s.send(&ToWorker::Resync(Resync::Adopt));
     s.commit(1);
     let mtime = |file: &str| fs::metadata(root.join(file)).unwrap().mtime() as u64;
     assert_eq!(mtime("y"), past);
@@ -96,7 +96,7 @@ fn what_rsync_brought_gets_honest_times() {
     // A job has run: what rsync touches now must look newer than that.
     assert_eq!(s.open(HOME, None).1, Base::Stale);
     date("y", past);
-    s.send(&ToWorker::Resync { wipe: false });
+    s.send(&ToWorker::Resync(Resync::Adopt));
     s.commit(2);
     assert_eq!(s.run(job(&["make"])).ok().out(), "cp y x\n");
 }
@@ -113,6 +113,7 @@ fn files_links_and_directories_replace_each_other() {
             name: name(path),
             mode: 0o755,
             mtime: 0,
+            steady: false,
             kind,
         })
     };

@@ -112,9 +112,13 @@ impl Daemon {
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
             FromWorker::Produced { files, last } => self.produced(id, files, last),
             FromWorker::Fetched { missing } => self.fetched(id, &missing),
+            FromWorker::Holds { files, last } => self.holds(id, files, last),
             FromWorker::Failed { fault, text } => self.failed(id, fault, &text),
             FromWorker::Committed | FromWorker::Pong { .. } | FromWorker::Closed => {}
-            FromWorker::Ready { .. } | FromWorker::File(_) | FromWorker::Data(_) => {
+            FromWorker::Ready { .. }
+            | FromWorker::File(_)
+            | FromWorker::Data(_)
+            | FromWorker::Patch(_) => {
                 self.failed(id, Fault::Protocol, "an unexpected message");
             }
         }

@@ -16,7 +16,7 @@ use super::{Daemon, Report};
 use crate::error::Result;
 use crate::fleet::Lease;
 use crate::history::{Task, Terms};
-use crate::ids::{ClientId, JobId, ManifestId, SessionId, WorkerId};
+use crate::ids::{ClientId, JobId, LaneKey, ManifestId, SessionId, WorkerId};
 use crate::job::{Stage, Tries};
 use crate::manifest::Manifest;
 use crate::plan::env;
@@ -98,6 +98,12 @@ pub(super) struct Attempt {
 impl Job {
     pub(super) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// The lane it has.
+    pub(super) fn place(&self) -> Option<(WorkerId, LaneKey, u16)> {
+        let (survey, attempt) = (self.survey.as_ref()?, self.attempt.as_ref()?);
+        Some((attempt.worker.clone(), survey.lane, attempt.lane?))
     }
 
     /// Whether it has slots on the worker and no session yet.

@@ -1,6 +1,7 @@
 //! The way back: the worker lists, the crew chooses, the worker sends, the crew writes; only when the
 //! last file stands is the job done.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Transfer;
@@ -8,12 +9,14 @@ use crate::classify::Accepted;
 use crate::daemon::{Daemon, Report};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::landing::{self, Landing};
+use crate::landing::{self, Chosen, Landing};
+use crate::lanebook;
 use crate::manifest::Manifest;
 use crate::products::{self, Memory};
 use crate::roots::Project;
 use crate::scan;
-use crate::wire::worker::{Collect, Fault, Name, Produced, ToWorker};
+use crate::wire::patch;
+use crate::wire::worker::{Collect, Fault, Name, Produced, ToWorker, Want};
 
 pub(in crate::daemon) enum Landed {
     More(Box<Landing>),
@@ -55,14 +58,14 @@ impl Daemon {
             .submit(move || Report::Chosen(id, number, choice.choose()));
     }
 
-    pub(in crate::daemon) fn chosen(&mut self, id: JobId, number: u64, files: Vec<Produced>) {
+    pub(in crate::daemon) fn chosen(&mut self, id: JobId, number: u64, chosen: Vec<Chosen>) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         if job.current(number).is_none() {
             return;
         }
-        if files.is_empty() {
+        if chosen.is_empty() {
             return self.brought(id, &landing::Landed::default());
         }
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
@@ -73,20 +76,24 @@ impl Daemon {
         let sources = products::may_write_sources(&survey.accepted);
         let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
         landing = landing.foreign(products::is_foreign(&survey.project));
-        landing.expect(&files);
+        landing.expect(&chosen);
         let landing = Some(Box::new(landing));
         attempt.transfer = Transfer::Landing {
             landing,
             pending: vec![],
             fetched: false,
         };
-        job.moved.back_files = u32::try_from(files.len()).unwrap_or(u32::MAX);
-        let names: Vec<Name> = files.into_iter().map(|f| f.name).collect();
+        job.moved.back_files = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
+        let wants = chosen.into_iter().map(|c| Want {
+            name: c.file.name,
+            had: c.had,
+        });
+        let wants: Vec<Want> = wants.collect();
         // A list may be longer than a frame.
-        for part in names.chunks(1000) {
+        for part in wants.chunks(1000) {
             self.send(id, &ToWorker::Fetch(part.to_vec()));
         }
-        self.attempt(id).fetches = names.len().div_ceil(1000);
+        self.attempt(id).fetches = wants.len().div_ceil(1000);
     }
 
     /// File content has come.
@@ -202,7 +209,13 @@ impl Daemon {
             .home
             .entry((worker.clone(), survey.lane, lane))
             .or_default();
-        Arc::make_mut(memory).note(&attempt.produced, &landed.written);
+        let lasting = survey.config.worker.retention != "ephemeral";
+        let record = self.lanes.path(&worker, survey.lane, lane);
+        if lasting && !landed.written.is_empty() {
+            Arc::make_mut(memory).note(&attempt.produced, &landed.written);
+            let (memory, record) = (memory.clone(), record.clone());
+            self.crew.submit(move || remember(&record, &memory));
+        }
         // A source that the job wrote and that did not come home is sent again next time.
         let spoilt: Vec<Name> = attempt
             .produced
@@ -213,14 +226,21 @@ impl Daemon {
             .collect();
         let held = landed.settle(&attempt.manifest, &survey.rules, &survey.project);
         let manifest = Arc::new(held.updated(&[], &spoilt));
-        if manifest != attempt.manifest {
-            let record = self.lanes.path(&worker, survey.lane, lane);
+        if lasting && manifest != attempt.manifest {
             let holds = attempt.holds;
             attempt.manifest = manifest.clone();
             self.store(record, holds, manifest);
         }
         self.finish(id);
     }
+}
+
+/// Runs on the crew.
+pub(in crate::daemon) fn remember(record: &Path, memory: &Memory) -> Report {
+    if let Err(e) = lanebook::remember(record, &memory.encode()) {
+        warn!("{}", e.text());
+    }
+    Report::Nothing
 }
 
 /// What decides about the products of a job.
@@ -234,9 +254,9 @@ struct Choice {
 }
 
 impl Choice {
-    fn choose(self) -> Vec<Produced> {
+    fn choose(self) -> Vec<Chosen> {
         let home = |name: &Name| scan::at(&self.project, name);
-        products::choose(
+        let files = products::choose(
             &self.accepted,
             &self.collect,
             &self.project,
@@ -244,6 +264,13 @@ impl Choice {
             &self.manifest,
             &self.memory,
             home,
-        )
+        );
+        let with_base = |file: Produced| {
+            let here = Some(&file).filter(|f| f.size >= patch::MIN_SIZE);
+            let here = here.and_then(|f| home(&f.name));
+            let had = here.and_then(|here| self.memory.base_of_patch(&file.name, &here));
+            Chosen { file, had }
+        };
+        files.into_iter().map(with_base).collect()
     }
 }

@@ -18,7 +18,7 @@ use crate::manifest::Manifest;
 use crate::plan::rsync;
 use crate::poll::Ready;
 use crate::scan;
-use crate::wire::worker::{Base, ToWorker};
+use crate::wire::worker::{Base, Resync, ToWorker};
 
 /// From this much content on, rsync fills a new lane.
 const BULK: u64 = 32 << 20;
@@ -159,7 +159,7 @@ impl Daemon {
 
     /// The tree may have changed while rsync read it.
     fn rescan(&mut self, id: JobId) {
-        self.send(id, &ToWorker::Resync { wipe: false });
+        self.send(id, &ToWorker::Resync(Resync::Adopt));
         let job = &self.jobs[&id];
         let (Some(survey), Some(attempt)) = (&job.survey, &job.attempt) else {
             return;

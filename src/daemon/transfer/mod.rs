@@ -15,8 +15,9 @@ use crate::feed::Feed;
 use crate::ids::JobId;
 use crate::landing::Landing;
 use crate::poll::Ready;
+use crate::wire::worker::Held;
 
-pub(super) use back::Landed;
+pub(super) use back::{Landed, remember};
 pub(super) use bulk::Rescan;
 pub(super) use there::Fed;
 
@@ -31,6 +32,8 @@ pub(super) enum Transfer {
     Preparing,
     /// Prepared further than the link takes.
     Waiting(Box<Feed>),
+    /// The worker says what the lane holds.
+    Listing(Vec<Held>),
     /// rsync fills the lane.
     Rsync(Box<bulk::Rsync>),
     /// `landing` is `None` while the crew has it.

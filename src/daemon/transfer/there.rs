@@ -7,22 +7,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Transfer;
+use crate::config;
 use crate::conn::BACKLOG;
 use crate::daemon::{Daemon, Report, start};
 use crate::error::{Error, Result};
-use crate::feed::{self, Feed, Step};
+use crate::feed::{self, Feed, Step, held};
 use crate::ids::{JobId, ManifestId};
 use crate::job::Stage;
 use crate::lanebook;
 use crate::manifest::Manifest;
+use crate::products::{self, MAX_LISTED, Memory};
 use crate::roots::Project;
-use crate::wire::worker::{Base, Open, ToWorker};
+use crate::wire::worker::{Base, Fault, Held, Keep, Open, Resync, ToWorker};
 
 /// What the crew fed: the feed for the next time, and the bytes to send.
 pub(in crate::daemon) struct Fed {
     feed: Option<Box<Feed>>,
     bytes: Vec<u8>,
     done: Option<FeedDone>,
+    /// What came home from this lane, if it had to be read from the disk.
+    memory: Option<Memory>,
 }
 
 struct FeedDone {
@@ -39,6 +43,12 @@ struct Order {
     base: Option<(PathBuf, ManifestId)>,
     /// Known already, instead of a record.
     known: Option<Arc<Manifest>>,
+    /// What the worker says, instead of either.
+    held: Vec<Held>,
+    /// The command's products may lie among its sources.
+    products: bool,
+    /// Where it stands what came home, if that is not known.
+    memory: Option<PathBuf>,
     manifest: Arc<Manifest>,
     offset: i64,
     level: i32,
@@ -68,6 +78,7 @@ impl Daemon {
                 .map(|r| r.path.clone())
                 .collect(),
             base: lane.as_ref().map(|l| (l.number, l.holds)),
+            keep: keep(&survey.config.worker),
         };
         let (worker, key) = (attempt.worker.clone(), survey.lane);
         if let Some(lane) = &lane {
@@ -105,7 +116,7 @@ impl Daemon {
         }
         let (worker, key) = (attempt.worker.clone(), survey.lane);
         // Whatever was prepared or sent for another content is void, here as on the worker.
-        let resync = attempt.base.take().is_some() || base == Base::Stale;
+        let resync = attempt.base.take().is_some();
         if let Some(old) = attempt.lane.replace(number) {
             self.lanes.free(id);
             self.lanes.forget(&worker, key, old);
@@ -113,8 +124,11 @@ impl Daemon {
         attempt.number = fresh;
         attempt.manifest = survey.manifest.clone();
         attempt.transfer = Transfer::Idle;
+        if base == Base::Stale {
+            return self.ask_what_it_holds(id);
+        }
         if resync {
-            self.send(id, &ToWorker::Resync { wipe: true });
+            self.send(id, &ToWorker::Resync(Resync::Wipe));
         }
         match self.bulk(id, &worker, base) {
             true => self.start_rsync(id, roots.iter().cloned().enumerate().collect()),
@@ -142,11 +156,16 @@ impl Daemon {
             .expect("BUG: an order without an attempt");
         let number = attempt.lane.expect("BUG: an order without a lane");
         let record = self.lanes.path(&attempt.worker, survey.lane, number);
+        let place = (attempt.worker.clone(), survey.lane, number);
+        let unknown = !self.home.contains_key(&place);
         let session = attempt.session.and_then(|s| self.sessions.get(&s));
         Order {
             project: survey.project.clone(),
+            memory: unknown.then(|| lanebook::memory(&record)),
             base: attempt.base.filter(|_| from_base).map(|b| (record, b)),
             known,
+            held: vec![],
+            products: products::may_write_sources(&survey.accepted),
             manifest: attempt.manifest.clone(),
             offset: session.map_or(0, crate::session::Session::offset),
             level: survey.config.transfer.compression_level,
@@ -161,6 +180,31 @@ impl Daemon {
             .submit(move || Report::Fed(id, number, Box::new(first_feed(order))));
     }
 
+    /// Nobody knows what the lane holds: the worker says it, and only what differs is sent.
+    fn ask_what_it_holds(&mut self, id: JobId) {
+        self.attempt(id).transfer = Transfer::Listing(vec![]);
+        self.send(id, &ToWorker::Resync(Resync::List));
+    }
+
+    pub(in crate::daemon) fn holds(&mut self, id: JobId, mut files: Vec<Held>, last: bool) {
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
+        let Transfer::Listing(held) = &mut attempt.transfer else {
+            return self.failed(id, Fault::Protocol, "a list that nobody asked for");
+        };
+        held.append(&mut files);
+        if held.len() > MAX_LISTED {
+            return self.failed(id, Fault::Protocol, "a list without end");
+        }
+        if last {
+            let held = std::mem::take(held);
+            let mut order = self.order(id, false, None);
+            order.held = held;
+            self.prepare(id, order);
+        }
+    }
+
     pub(in crate::daemon) fn fed(&mut self, id: JobId, number: u64, fed: Result<Fed>) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
@@ -172,6 +216,9 @@ impl Daemon {
             Ok(fed) => fed,
             Err(error) => return self.cannot_feed(id, &error),
         };
+        if let (Some(memory), Some(place)) = (fed.memory, job.place()) {
+            self.home.entry(place).or_insert_with(|| Arc::new(memory));
+        }
         let session = job.attempt.as_ref().and_then(|a| a.session);
         let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) else {
             return;
@@ -203,9 +250,7 @@ impl Daemon {
         warn!("job {id}: {}", error.text());
         let attempt = self.attempt(id);
         attempt.base = None;
-        attempt.transfer = Transfer::Idle;
-        self.send(id, &ToWorker::Resync { wipe: true });
-        self.feed_all(id, None);
+        self.ask_what_it_holds(id);
     }
 
     /// Lets the crew go on as soon as the link has taken most of what was prepared.
@@ -252,9 +297,13 @@ impl Daemon {
                 .expect("BUG: nothing to send, and nothing there");
         }
         let holds = attempt.holds;
-        self.lanes.set(&worker, key, lane, holds, id);
+        // Of a lane that is emptied after the job there is nothing to know.
+        let lasting = survey.config.worker.retention != "ephemeral";
+        if lasting {
+            self.lanes.set(&worker, key, lane, holds, id);
+        }
         let cleans = self.send_clean(id);
-        if done.changed {
+        if done.changed && lasting {
             let record = self.lanes.path(&worker, key, lane);
             let manifest = self.attempt(id).manifest.clone();
             self.store(record, holds, manifest);
@@ -275,12 +324,32 @@ impl Daemon {
     }
 }
 
+fn keep(config: &config::WorkerDefaults) -> Keep {
+    Keep {
+        ephemeral: config.retention == "ephemeral",
+        max_age_secs: config.max_age_hours.saturating_mul(3600),
+        min_free_mib: config.min_free_gb.saturating_mul(1024),
+    }
+}
+
 /// The difference, and the first of it. Runs on the crew.
 fn first_feed(order: Order) -> Result<Fed> {
+    let memory = order.memory.as_ref().map(|path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        Memory::decode(&bytes).unwrap_or_default()
+    });
+    begin_feed(order).map(|fed| Fed { memory, ..fed })
+}
+
+fn begin_feed(mut order: Order) -> Result<Fed> {
     let base = match (&order.known, &order.base) {
         (Some(known), _) => known.clone(),
         (None, Some((path, id))) => Arc::new(lanebook::load(path, *id)?),
-        (None, None) => Arc::default(),
+        (None, None) => {
+            let held = std::mem::take(&mut order.held);
+            let (project, manifest) = (&order.project, &order.manifest);
+            Arc::new(held::known(project, manifest, held, order.products))
+        }
     };
     let changes = base.changes(&order.manifest);
     let mut feed = Feed::new(
@@ -300,6 +369,7 @@ fn first_feed(order: Order) -> Result<Fed> {
             feed: None,
             bytes: vec![],
             done: Some(done),
+            memory: None,
         });
     }
     next_feed(feed, order.manifest)
@@ -313,6 +383,7 @@ fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
             feed: Some(Box::new(feed)),
             bytes,
             done: None,
+            memory: None,
         }),
         Step::Done(fed) => {
             let manifest = if fed.fresh.is_empty() && fed.gone.is_empty() {
@@ -328,6 +399,7 @@ fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
                     manifest,
                     changed: true,
                 }),
+                memory: None,
             })
         }
     }

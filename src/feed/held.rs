@@ -1,0 +1,87 @@
+//! What a lane holds that nobody remembers: its own list of files and hashes, compared with what
+//! stands here.
+//!
+//! The answer is a manifest of the lane, so that the ordinary difference to it repairs the lane. A
+//! file that the lane already has keeps its age there, and with it all that was built from it; of
+//! rsync, which this replaces, the same could not be had without a second look at every file.
+
+use crate::manifest::{Entry, Kind, Manifest};
+use crate::roots::Project;
+use crate::time::Stamp;
+use crate::wire::worker::{self, Held, Name};
+
+use super::Reader;
+
+/// What the lane holds, as a manifest from which `manifest` can be reached: an entry is `manifest`'s
+/// own where the lane has the same, and one that differs from it where not. `products` says that
+/// there may be products among the files (make and compilers write where they like).
+pub fn known(project: &Project, manifest: &Manifest, held: Vec<Held>, products: bool) -> Manifest {
+    let mut reader = Reader::new(project.roots.clone());
+    let mut entries: Vec<(Name, Entry)> = held
+        .into_iter()
+        .map(|h| {
+            let entry = manifest
+                .get(&h.name)
+                .filter(|e| is_same(&h, e, &mut reader));
+            let entry = entry.cloned().unwrap_or_else(|| other(&h.kind));
+            (h.name, entry)
+        })
+        .collect();
+    if products {
+        keep_order(manifest, &mut entries);
+    }
+    Manifest::new(entries, manifest.taken())
+}
+
+fn is_same(held: &Held, entry: &Entry, reader: &mut Reader) -> bool {
+    match (&held.kind, &entry.kind) {
+        // A lane's directories can always be written to.
+        (worker::Kind::Dir, Kind::Dir) => held.mode == entry.mode & 0o777 | 0o700,
+        (worker::Kind::Symlink { target }, Kind::Symlink(here)) => target == here,
+        (worker::Kind::File { size }, Kind::File) => {
+            *size == entry.size
+                && held.mode == entry.mode & 0o777
+                && reader.hash(&held.name).is_ok_and(|hash| hash == held.hash)
+        }
+        _ => false,
+    }
+}
+
+/// An entry that no look at a tree could give.
+fn other(kind: &worker::Kind) -> Entry {
+    Entry {
+        kind: match kind {
+            worker::Kind::File { .. } => Kind::File,
+            worker::Kind::Dir => Kind::Dir,
+            worker::Kind::Symlink { .. } => Kind::Symlink("".into()),
+        },
+        mode: u32::MAX,
+        size: 0,
+        mtime: Stamp::MIN,
+        ctime: Stamp::MIN,
+        ino: 0,
+        racy: false,
+        hash: 0,
+    }
+}
+
+/// What is sent is dated now. What is younger than that at home must not look older there, or make
+/// would take an object that was put back for one that is up to date: it is sent as well.
+fn keep_order(manifest: &Manifest, entries: &mut [(Name, Entry)]) {
+    let held: std::collections::HashSet<&Name> = entries
+        .iter()
+        .filter(|(_, e)| e.mode != u32::MAX)
+        .map(|(name, _)| name)
+        .collect();
+    let sent = manifest
+        .iter()
+        .filter(|(n, e)| e.is_file() && !held.contains(n));
+    let Some(oldest) = sent.map(|(_, e)| e.mtime).min() else {
+        return;
+    };
+    for (_, entry) in entries.iter_mut() {
+        if entry.is_file() && entry.mtime > oldest {
+            *entry = other(&worker::Kind::File { size: 0 });
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What lanes keep, forget and take up again, seen from home. The worker is the embedded one, so that
+//! a test can look into its lanes, and spoil them.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use common::home::Home;
+use common::{sample_crate, write};
+use rch::wire::status::Job;
+
+/// What `rch exec` printed on stderr, of a command that must succeed remotely.
+fn remote(home: &Home, argv: &[&str]) -> String {
+    let output = home.exec(argv);
+    assert!(output.status.success(), "{}", home.story(argv, &output));
+    String::from_utf8(output.stderr).unwrap() + &String::from_utf8_lossy(&output.stdout)
+}
+
+fn last(home: &Home) -> Job {
+    let jobs = home.status().jobs.into_iter();
+    jobs.max_by_key(|job| job.id).expect("a job")
+}
+
+fn lane(home: &Home) -> PathBuf {
+    let lanes = home.path().join(".cache/rch/lanes");
+    let mut projects: Vec<PathBuf> = fs::read_dir(lanes)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path().join("0"))
+        .filter(|lane| lane.join("root0").is_dir())
+        .collect();
+    projects.pop().expect("a lane")
+}
+
+/// As a worker leaves it that was killed while it wrote.
+fn soil(lane: &Path) {
+    let state = fs::read_to_string(lane.join("state")).unwrap();
+    let dirty = state.replace("clean true", "clean false");
+    assert_ne!(dirty, state);
+    fs::write(lane.join("state"), dirty).unwrap();
+}
+
+/// A crate with a dependency of its own, which takes the time.
+fn two_crates(dir: &Path) {
+    sample_crate(dir);
+    write(
+        &dir.join("Cargo.toml"),
+        "[package]\nname = \"sample\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\ndep = { path = \"dep\" }\n\n[workspace]\n",
+    );
+    write(
+        &dir.join("dep/Cargo.toml"),
+        "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    write(&dir.join("dep/src/lib.rs"), "pub fn f() {}\n");
+}
+
+/// A lane whose state nobody believed was emptied, and everything was built anew.
+#[test]
+fn a_lane_in_doubt_is_put_right_and_keeps_what_was_built() {
+    let home = Home::new("doubt");
+    two_crates(&home.project);
+    // The dependency is younger than what will have to be sent again.
+    let dep = fs::File::open(home.project.join("dep/src/lib.rs")).unwrap();
+    dep.set_modified(std::time::SystemTime::now()).unwrap();
+    assert!(remote(&home, &["cargo", "build"]).contains("Compiling dep"));
+    soil(&lane(&home));
+    // Of what the lane holds, one file is another one and one is not ours.
+    let root = lane(&home).join("root0");
+    write(&root.join("src/main.rs"), "fn main() { half");
+    write(&root.join("src/bin/left.rs"), "fn main() { nonsense");
+    let again = remote(&home, &["cargo", "build"]);
+    assert!(!again.contains("Compiling dep"), "{again}");
+    assert!(!root.join("src/bin").exists());
+    let said = home.command("target/debug/sample").output().unwrap();
+    assert!(said.status.success());
+    // A daemon that has forgotten what its lanes hold finds the same.
+    home.stop();
+    fs::remove_dir_all(home.path().join(".cache/rch/manifests")).unwrap();
+    let again = remote(&home, &["cargo", "build"]);
+    assert!(!again.contains("Compiling"), "{again}");
+}
+
+/// An object that a killed make left half-written, or that is older than its source at home, must not
+/// be taken for one that is up to date.
+#[test]
+fn a_lane_in_doubt_keeps_the_order_of_times() {
+    let home = Home::new("order");
+    write(
+        &home.project.join("Makefile"),
+        "prog: x.o\n\tcc -o prog x.o\nx.o: x.c\n\tcc -c x.c\n",
+    );
+    write(&home.project.join("x.c"), "int main(void) { return 1; }\n");
+    remote(&home, &["make"]);
+    write(&home.project.join("x.c"), "int main(void) { return 2; }\n");
+    remote(&home, &["make"]);
+    // The object that came home first comes back, older than its source, as from a backup.
+    let object = fs::File::open(home.project.join("x.o")).unwrap();
+    object.set_modified(std::time::UNIX_EPOCH).unwrap();
+    fs::write(lane(&home).join("root0/x.o"), "half").unwrap();
+    soil(&lane(&home));
+    let said = remote(&home, &["make"]);
+    assert!(said.contains("cc -c x.c"), "{said}");
+    let prog = home.command("./prog").status().unwrap();
+    assert_eq!(prog.code(), Some(2));
+}
+
+/// `chmod` changes nothing that cargo looks at, here or there.
+#[test]
+fn a_change_of_mode_builds_nothing() {
+    let home = Home::new("mode");
+    two_crates(&home.project);
+    remote(&home, &["cargo", "build"]);
+    let lib = home.project.join("src/lib.rs");
+    fs::set_permissions(&lib, fs::Permissions::from_mode(0o755)).unwrap();
+    let again = remote(&home, &["cargo", "build"]);
+    assert!(!again.contains("Compiling"), "{again}");
+    let there = lane(&home).join("root0/src/lib.rs");
+    assert_eq!(
+        fs::metadata(there).unwrap().permissions().mode() & 0o777,
+        0o755
+    );
+}
+
+/// The next daemon fetched all products again, and after a clean it brought home what was cleaned.
+#[test]
+fn what_came_home_is_remembered_by_the_next_daemon() {
+    let home = Home::new("remembered");
+    two_crates(&home.project);
+    remote(&home, &["cargo", "build"]);
+    home.stop();
+    remote(&home, &["cargo", "build"]);
+    let job = last(&home);
+    // cargo writes its `.d` files anew each time.
+    assert!(job.returned_bytes < 1000, "{job:?}");
+    home.stop();
+    fs::remove_dir_all(home.project.join("target")).unwrap();
+    let clean = remote(&home, &["cargo", "build"]);
+    assert!(clean.contains("Compiling dep"), "{clean}");
+}
+
+#[test]
+fn an_ephemeral_lane_holds_no_source_between_jobs() {
+    let home = Home::new("ephemeral");
+    two_crates(&home.project);
+    write(
+        &home.path().join(".config/rch/config.toml"),
+        "[worker]\nretention = \"ephemeral\"\n",
+    );
+    for _ in 0..2 {
+        remote(&home, &["cargo", "build"]);
+        // The lane is given back behind the job's end.
+        common::wait_for("the lane's emptying", || {
+            (!lane(&home).join("root0/src").exists()).then_some(())
+        });
+        assert!(lane(&home).join("root0/target/debug/sample").exists());
+        let said = home.command("target/debug/sample").output().unwrap();
+        assert!(said.status.success());
+    }
+}
+
+/// A large program of which a few bytes changed comes home as a few bytes.
+#[test]
+fn a_large_product_comes_home_as_a_patch() {
+    let home = Home::new("patch");
+    let noise: Vec<u8> = (0..1_500_000u32)
+        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    fs::write(home.project.join("noise"), noise).unwrap();
+    write(
+        &home.project.join("Makefile"),
+        "large: head noise\n\tcat head noise > new && mv new large\n",
+    );
+    write(&home.project.join("head"), "1");
+    remote(&home, &["make"]);
+    let first = last(&home).returned_bytes;
+    write(&home.project.join("head"), "another head");
+    remote(&home, &["make"]);
+    let second = last(&home).returned_bytes;
+    assert!(second < first / 50, "{second} after {first}");
+    let large = fs::read(home.project.join("large")).unwrap();
+    assert!(large == fs::read(lane(&home).join("root0/large")).unwrap());
+    assert!(large.starts_with(b"another head"));
+    // Somebody's own file in its place is no version that the worker knows.
+    write(&home.project.join("large"), "mine");
+    write(&home.project.join("head"), "a third head");
+    remote(&home, &["make"]);
+    let large = fs::read(home.project.join("large")).unwrap();
+    assert!(large == fs::read(lane(&home).join("root0/large")).unwrap());
+}
