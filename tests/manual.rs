@@ -274,7 +274,7 @@ fn the_example_of_the_protocol_decodes_to_what_the_page_says() {
         version: "0.1.0".into(),
     };
     assert_eq!(messages, [(11, hello), (8, ToDaemon::Ask(Ask::Status))]);
-    assert_eq!(wire::PROTOCOL, 1, "the page describes version 1");
+    assert_eq!(wire::PROTOCOL, 2, "the page describes version 2");
 }
 
 /// One row of a message table: kind, name, shape.
@@ -565,6 +565,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
             ToWorker::Ping,
             ToWorker::Hangup(2),
             ToWorker::Clean("/w/target".into()),
+            ToWorker::Crates(vec!["c".into()]),
         ],
     );
     let facts = Facts {
@@ -626,6 +627,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 last: true
             },
             FromWorker::Patch(vec![1]),
+            FromWorker::Lacks(vec!["c".into()]),
         ],
     );
 }

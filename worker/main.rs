@@ -12,6 +12,7 @@ mod flow;
 mod lane;
 mod outputs;
 mod probe;
+mod registry;
 mod remap;
 mod run;
 mod running;

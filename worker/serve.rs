@@ -19,7 +19,7 @@ use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
 use crate::running::Running;
 use crate::tree::Incoming;
-use crate::{outputs, probe, run, sweep};
+use crate::{outputs, probe, registry, run, sweep};
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -215,6 +215,16 @@ impl Session {
     fn work(&mut self, message: ToWorker) -> Done<()> {
         match (&self.phase, message) {
             (Phase::Idle, ToWorker::Open(open)) => self.open(&open),
+            (Phase::Idle, ToWorker::Crates(crates)) => {
+                let lacks = registry::lacks(crates);
+                self.out.put(&FromWorker::Lacks(lacks));
+                Ok(())
+            }
+            (Phase::Idle, ToWorker::Put(put)) => {
+                self.incoming = registry::begin(&put)?;
+                self.finish()
+            }
+            (Phase::Idle, ToWorker::Data(data)) => self.data(&data),
             (Phase::Stale | Phase::Open, ToWorker::Resync(how)) => self.resync(how),
             (Phase::Open, ToWorker::Put(put)) => self.put(put),
             (Phase::Open, ToWorker::Data(data)) => self.data(&data),

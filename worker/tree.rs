@@ -21,8 +21,11 @@ use rch::wire::worker::{Kind, Put};
 /// How every CACHEDIR.TAG begins (Cache Directory Tagging Specification).
 const CACHEDIR: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 
-/// The name a file has until it is whole. Only one is written at a time.
-const PARTIAL: &str = ".rch-partial";
+/// The name a file has until it is whole. A session writes one at a time; in the registry's cache
+/// several sessions may be at work.
+fn partial() -> PathBuf {
+    format!(".rch-partial-{}", std::process::id()).into()
+}
 
 /// One root's directory, held open.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Tree {
     /// the age of what stands there, if that has the same content.
     pub fn begin(&self, put: &Put, size: u64, mtime: Stamp) -> io::Result<Incoming> {
         let (dir, name) = self.parent(&put.name.path)?;
-        let partial = Path::new(PARTIAL);
+        let partial = &partial();
         remove(&dir, partial)?;
         let file = File::from(sys::create_file(&dir, partial, 0o600)?);
         Ok(Incoming {
@@ -72,7 +75,7 @@ impl Tree {
 
     pub fn put_symlink(&self, path: &Path, target: &Path, mtime: Stamp) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        let partial = Path::new(PARTIAL);
+        let partial = &partial();
         remove(&dir, partial)?;
         sys::symlinkat(target, &dir, partial)?;
         sys::set_mtime(&dir, partial, mtime)?;
@@ -201,7 +204,7 @@ impl Incoming {
         }
         self.file.set_permissions(mode)?;
         self.file.set_modified(time::system(self.mtime))?;
-        replace(&self.dir, Path::new(PARTIAL), &self.name)
+        replace(&self.dir, &partial(), &self.name)
     }
 }
 
@@ -228,7 +231,7 @@ fn same_content(a: &File, b: &File) -> io::Result<bool> {
 impl Drop for Incoming {
     /// A file that was not finished leaves nothing; a finished one has another name by now.
     fn drop(&mut self) {
-        let _ = sys::unlinkat(&self.dir, Path::new(PARTIAL), false);
+        let _ = sys::unlinkat(&self.dir, &partial(), false);
     }
 }
 

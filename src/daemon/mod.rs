@@ -19,7 +19,7 @@ mod start;
 mod survey;
 mod transfer;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +68,7 @@ enum Key {
 /// What the crew has done.
 enum Report {
     Surveyed(JobId, Box<Result<survey::Survey>>),
+    Crates(JobId, u64, Box<Result<transfer::Crates>>),
     Fed(JobId, u64, Box<Result<transfer::Fed>>),
     Chosen(JobId, u64, Vec<crate::landing::Chosen>),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
@@ -103,6 +104,8 @@ struct Daemon {
     queue: Queue,
     lanes: Lanebook,
     home: Home,
+    /// Lock files whose crates each worker has.
+    seeded: HashMap<WorkerId, HashSet<u64>>,
     known: Arc<Known>,
     recent: VecDeque<status::Job>,
     totals: status::Totals,
@@ -225,6 +228,7 @@ impl Daemon {
     fn take(&mut self, report: Report) {
         match report {
             Report::Surveyed(id, survey) => self.surveyed(id, *survey),
+            Report::Crates(id, attempt, crates) => self.crates(id, attempt, *crates),
             Report::Fed(id, attempt, fed) => self.fed(id, attempt, *fed),
             Report::Chosen(id, attempt, files) => self.chosen(id, attempt, files),
             Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),

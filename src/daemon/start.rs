@@ -164,6 +164,7 @@ fn build(
         jobs: BTreeMap::new(),
         queue: crate::sched::Queue::default(),
         home: HashMap::new(),
+        seeded: HashMap::new(),
         known: Arc::new(Known::default()),
         recent: VecDeque::new(),
         totals: status::Totals::default(),

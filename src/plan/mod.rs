@@ -1,8 +1,9 @@
 //! Command lines and environments, decided from facts alone: how ssh and rsync are called, and what
-//! a job's environment is. Nothing here is started or read.
+//! a job's environment is. Also what a tool's last words mean. Nothing here is started or read.
 
 pub mod copy;
 pub mod env;
 pub mod parallel;
 pub mod rsync;
 pub mod ssh;
+pub mod trouble;

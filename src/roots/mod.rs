@@ -10,6 +10,7 @@
 //! symbolic links on the way resolve to.
 
 pub mod links;
+pub mod lock;
 pub mod manifests;
 pub mod settings;
 pub mod words;

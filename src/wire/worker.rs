@@ -156,6 +156,9 @@ pub enum ToWorker {
     Ping,
     /// Nobody reads the job's stdout (1) or stderr (2) any more: close the pipe's reading end.
     Hangup(u8),
+    /// Which of these crates (paths below a CARGO_HOME) does the registry cache there lack? Comes before
+    /// `Open`, and so do those that are sent then, as files of root 0.
+    Crates(Vec<PathBuf>),
     /// Remove this target directory (absolute, as at home) with all in it: it is gone at home.
     Clean(PathBuf),
 }
@@ -279,6 +282,8 @@ pub enum FromWorker {
         files: Vec<Held>,
         last: bool,
     },
+    /// Answers `Crates`.
+    Lacks(Vec<PathBuf>),
     /// The next piece of a file, made of the version that is still at home (`wire::patch`).
     Patch(Vec<u8>),
 }
@@ -435,6 +440,7 @@ impl ToWorker {
             ToWorker::Ping => frame!(out, 12, w => &mut w),
             ToWorker::Hangup(stream) => frame!(out, 13, w => w.u8(*stream)),
             ToWorker::Clean(dir) => frame!(out, 14, w => w.path(dir)),
+            ToWorker::Crates(all) => frame!(out, 15, w => w.list(all, |w, p| { w.path(p); })),
         }
     }
 
@@ -482,6 +488,7 @@ impl ToWorker {
             12 => ToWorker::Ping,
             13 => ToWorker::Hangup(r.u8()?),
             14 => ToWorker::Clean(r.path()?),
+            15 => ToWorker::Crates(r.list(Reader::path)?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -549,6 +556,7 @@ impl FromWorker {
                     put_kind(w, &f.kind);
                 });
             }),
+            FromWorker::Lacks(all) => frame!(out, 17, w => w.list(all, |w, p| { w.path(p); })),
             FromWorker::Patch(b) => wire::put(out, 16, |out| out.extend_from_slice(b)),
         }
     }
@@ -638,6 +646,7 @@ impl FromWorker {
                 })?,
             },
             16 => FromWorker::Patch(r.rest().to_vec()),
+            17 => FromWorker::Lacks(r.list(Reader::path)?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -735,6 +744,7 @@ mod tests {
             ToWorker::Ping,
             ToWorker::Hangup(1),
             ToWorker::Clean("/w/target".into()),
+            ToWorker::Crates(vec!["registry/cache/r/a-1.0.0.crate".into()]),
         ];
         for message in to {
             let mut out = Vec::new();
@@ -797,6 +807,7 @@ mod tests {
                 last: true,
             },
             FromWorker::Patch(vec![1]),
+            FromWorker::Lacks(vec!["x".into()]),
         ];
         for message in from {
             let mut out = Vec::new();

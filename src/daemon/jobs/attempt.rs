@@ -4,11 +4,12 @@
 //! job's present one, which is how late answers of the crew are told from timely ones.
 
 use super::{Attempt, report_command};
+use crate::classify::Tool;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, survey};
 use crate::ids::{JobId, ManifestId, WorkerId};
 use crate::job::Stage;
-use crate::plan::parallel;
+use crate::plan::{parallel, trouble};
 use crate::sys::process::Exit;
 use crate::wire::client::FromDaemon;
 use crate::wire::worker::{Fault, FromWorker, Run, ToWorker};
@@ -50,6 +51,7 @@ impl Daemon {
             kill_at: None,
             killed: false,
             stopped_by: None,
+            tail: vec![],
         });
         let command = report_command(&job.exec);
         self.event(format_args!(
@@ -107,11 +109,18 @@ impl Daemon {
                 self.cleaned(id);
                 self.running(id);
             }
-            FromWorker::Stdout(bytes) => self.output(id, &FromDaemon::Stdout(bytes)),
-            FromWorker::Stderr(bytes) => self.output(id, &FromDaemon::Stderr(bytes)),
+            FromWorker::Stdout(bytes) => {
+                self.remember_end(id, 1, &bytes);
+                self.output(id, &FromDaemon::Stdout(bytes));
+            }
+            FromWorker::Stderr(bytes) => {
+                self.remember_end(id, 2, &bytes);
+                self.output(id, &FromDaemon::Stderr(bytes));
+            }
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
             FromWorker::Produced { files, last } => self.produced(id, files, last),
             FromWorker::Fetched { missing } => self.fetched(id, &missing),
+            FromWorker::Lacks(crates) => self.lacks(id, crates),
             FromWorker::Holds { files, last } => self.holds(id, files, last),
             FromWorker::Failed { fault, text } => self.failed(id, fault, &text),
             FromWorker::Committed | FromWorker::Pong { .. } | FromWorker::Closed => {}
@@ -173,6 +182,23 @@ impl Daemon {
         }
     }
 
+    /// Keeps the end of what cargo says on stderr, for `trouble`.
+    fn remember_end(&mut self, id: JobId, stream: u8, bytes: &[u8]) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        let stderr = stream == 2 || job.exec.merged;
+        if survey.accepted.tool == Tool::Cargo && stderr {
+            let from = bytes.len().saturating_sub(trouble::TAIL);
+            attempt.tail.extend_from_slice(&bytes[from..]);
+            let over = attempt.tail.len().saturating_sub(trouble::TAIL);
+            attempt.tail.drain(..over);
+        }
+    }
+
     pub(super) fn exited(&mut self, id: JobId, exit: Exit, wall_ms: u64) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
@@ -189,6 +215,13 @@ impl Daemon {
         attempt.exit = Some(exit);
         attempt.until = None;
         attempt.kill_at = None;
+        if attempt.stopped_by.is_none()
+            && let Some(why) = trouble::of_surroundings(exit, &attempt.tail)
+        {
+            let worker = attempt.worker.clone();
+            self.seeded.remove(&worker);
+            self.lose(id, &format!("worker {worker}: {why}"), false);
+        }
     }
 
     /// Sends to the session of a job, if it has one.

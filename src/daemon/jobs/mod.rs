@@ -93,6 +93,8 @@ pub(super) struct Attempt {
     killed: bool,
     /// The first signal that a client passed on.
     stopped_by: Option<u8>,
+    /// The end of what cargo said on stderr.
+    tail: Vec<u8>,
 }
 
 impl Job {

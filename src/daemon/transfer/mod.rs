@@ -1,11 +1,13 @@
 //! Moves a job's files: there before it runs, back after it.
 //!
 //! `there` makes the difference to what the lane holds and writes it to the session without waiting
-//! for answers; `bulk` fills a new lane of a large project by rsync first; `back` brings home what
+//! for answers; `crates` sends what the worker's registry
+//! lacks; `bulk` fills a new lane of a large project by rsync first; `back` brings home what
 //! the job made. Here stand what they share: where a job's files are at any moment.
 
 mod back;
 mod bulk;
+mod crates;
 mod there;
 
 use std::time::Instant;
@@ -19,6 +21,7 @@ use crate::wire::worker::Held;
 
 pub(super) use back::{Landed, remember};
 pub(super) use bulk::Rescan;
+pub(super) use crates::Crates;
 pub(super) use there::Fed;
 
 /// File content that may wait for the crew.
@@ -28,6 +31,9 @@ const PENDING: usize = 1 << 20;
 pub(super) enum Transfer {
     /// Nothing moves.
     Idle,
+    /// Crates go to the worker's registry: the crew or the worker is at it, or the link has not taken
+    /// what was packed last.
+    Seeding(Option<Box<Feed>>),
     /// The crew prepares what is sent next.
     Preparing,
     /// Prepared further than the link takes.
@@ -73,6 +79,7 @@ impl Daemon {
             return;
         };
         match &attempt.transfer {
+            Transfer::Seeding(Some(_)) => self.seed_on(id),
             Transfer::Waiting(_) => self.feed_on(id),
             Transfer::Rsync(_) => self.tend_rsync(id),
             _ => {}

@@ -55,8 +55,8 @@ struct Order {
 }
 
 impl Daemon {
-    /// The session is there: asks for the lane, and sends at once if it is known what it holds.
-    pub(in crate::daemon) fn begin_sync(&mut self, id: JobId) {
+    /// Asks for the lane, and sends at once if it is known what it holds.
+    pub(super) fn open_lane(&mut self, id: JobId) {
         let Ok(fresh) = start::random() else {
             return self.local(id, "no random numbers");
         };
