@@ -50,6 +50,8 @@ impl Scratch {
             roots: vec![Root::whole(self.0.clone())],
             cargo_home: "/nowhere".into(),
             cargo: None,
+            needs: Default::default(),
+            cargo_config: None,
         }
     }
 }

@@ -519,6 +519,8 @@ fn daemon_and_worker_speak_as_the_page_says() {
         env: vec![("A".into(), "b".into())],
         merged: false,
         cargo_home: Some("/c".into()),
+        cargo_config: Some(b"x".to_vec()),
+        needs: vec!["mold".into()],
         collect: Collect {
             changed: true,
             products: vec![Products {

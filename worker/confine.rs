@@ -45,6 +45,10 @@ pub struct View {
     pub places: Vec<(PathBuf, PathBuf)>,
     /// (where it is, where it shall appear), not to be written to.
     pub fixed: Vec<(PathBuf, PathBuf)>,
+    /// The job's CARGO_HOME, and the text of its configuration. What stands in it is this machine's
+    /// own, the directory itself is not: a configuration of this machine would steer the job.
+    pub cargo_home: PathBuf,
+    pub cargo_config: Option<Vec<u8>>,
 }
 
 impl View {
@@ -69,7 +73,7 @@ impl View {
     /// A CARGO_HOME: its registry and git caches are written to; what later runs by itself is not.
     pub fn show_cargo(&mut self, from: &Path, at: &Path) {
         self.show(from, at);
-        for name in ["bin", "env", "config.toml", "config"] {
+        for name in ["bin", "env"] {
             if let Ok(real) = from.join(name).canonicalize() {
                 self.fixed.push((real, at.join(name)));
             }
@@ -154,6 +158,9 @@ pub fn enter(means: Means, view: &View) -> Done<()> {
         world
             .place(from, at)
             .wrong(|| format!("cannot show '{}'", at.display()))?;
+    }
+    if view.cargo_home.is_dir() {
+        World::cargo_home(view).wrong(|| format!("cannot show '{}'", view.cargo_home.display()))?;
     }
     for (_, at) in &view.fixed {
         namespace::set_read_only(at, true)
@@ -263,13 +270,26 @@ impl World {
         namespace::bind(&old(from), at)
     }
 
+    /// Covers the job's CARGO_HOME with one that has the job's configuration.
+    fn cargo_home(view: &View) -> io::Result<()> {
+        let at = &view.cargo_home;
+        graft(
+            at,
+            &["config", "config.toml", "credentials", "credentials.toml"],
+        )?;
+        if let Some(text) = &view.cargo_config {
+            fs::write(at.join("config.toml"), text)?;
+        }
+        Ok(())
+    }
+
     /// Makes the directory `way` in `parent`: at once where that is ours, else after a graft.
     fn step(&mut self, parent: &Path, way: &Path) -> io::Result<()> {
         let dev = fs::metadata(parent)?.dev();
         let ours = self.grafts.iter().any(|(_, d)| *d == dev)
             || self.places.iter().any(|at| parent.starts_with(at));
         if !ours {
-            graft(parent)?;
+            graft(parent, &[])?;
             self.cover(parent)?;
         }
         fs::create_dir(way)
@@ -296,8 +316,8 @@ fn old(path: &Path) -> PathBuf {
     Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Covers `dir` with a directory in memory that has the same entries.
-fn graft(dir: &Path) -> io::Result<()> {
+/// Covers `dir` with a directory in memory that has the same entries, those called as in `but` aside.
+fn graft(dir: &Path, but: &[&str]) -> io::Result<()> {
     let held = File::open(dir)?;
     let mode = held.metadata()?.permissions();
     let below = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
@@ -309,7 +329,7 @@ fn graft(dir: &Path) -> io::Result<()> {
         return Err(io::Error::other(text));
     }
     namespace::mount_tmpfs(dir)?;
-    for name in names {
+    for name in names.into_iter().filter(|n| !but.iter().any(|b| n == b)) {
         match mirror(&below.join(&name), &dir.join(&name)) {
             // Scratch files come and go.
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

@@ -51,6 +51,7 @@ pub fn facts(no_namespace: Option<&String>) -> Facts {
     Facts {
         os: std::env::consts::OS.into(),
         arch: std::env::consts::ARCH.into(),
+        cpu: rch::sys::cpu::kind(),
         cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         memory_mib: memory_mib(),
         free_mib: free_mib(),

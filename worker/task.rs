@@ -13,7 +13,7 @@ use rch::paths;
 use rch::wire::worker::Run;
 
 use crate::confine::View;
-use crate::fault::Done;
+use crate::fault::{Done, Sentence};
 use crate::lane::Lane;
 use crate::remap::Remap;
 use crate::run::{Spec, find_program};
@@ -57,6 +57,9 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
     let mut env = environment(run, confined);
     let path = lookup(&env, "PATH").to_os_string();
     let program = find_program(&run.argv[0], &path)?;
+    for name in &run.needs {
+        find_program(&name.into(), &path)?;
+    }
     let dirs = lane.dirs();
     let mut spec = Spec {
         program,
@@ -68,7 +71,7 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
     };
     if confined {
         spec.env = env;
-        return Ok((view(lane, run, &dirs), spec, Remap::none()));
+        return Ok((view(lane, run, &dirs)?, spec, Remap::none()));
     }
     let there = Remap::new(lane.homes.iter().cloned().zip(dirs.iter().cloned()));
     let swap = |s: &OsStr| OsString::from_vec(there.all(s.as_bytes()));
@@ -80,7 +83,7 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
     Ok((View::default(), spec, back))
 }
 
-fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> View {
+fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> Done<View> {
     let own = cargo_home();
     // A machine whose cargo is the distribution's has none until the first job.
     let _ = std::fs::create_dir_all(&own);
@@ -91,7 +94,20 @@ fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> View {
     for (dir, home) in dirs.iter().zip(&lane.homes) {
         view.show(dir, home);
     }
-    view
+    view.cargo_home = run.cargo_home.clone().unwrap_or_else(|| own.clone());
+    view.cargo_config.clone_from(&run.cargo_config);
+    // What cargo shares between its runs has to be there before it is shown.
+    for dir in ["registry", "git"] {
+        let dir = own.join(dir);
+        std::fs::create_dir_all(&dir).wrong(|| format!("cannot create '{}'", dir.display()))?;
+    }
+    for file in [".package-cache", ".package-cache-mutate"] {
+        let file = own.join(file);
+        let mut options = std::fs::File::options();
+        let opened = options.append(true).create(true).open(&file);
+        opened.wrong(|| format!("cannot create '{}'", file.display()))?;
+    }
+    Ok(view)
 }
 
 /// The worker's environment without what belongs to the session, and the command's own on top.

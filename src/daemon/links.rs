@@ -4,6 +4,7 @@
 //! more are opened when jobs wait for them. Connecting is limited (sshd drops the fifth of a
 //! burst), failing is followed by a growing pause, and nothing here ever waits.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,7 +19,9 @@ use crate::ids::{JobId, SessionId, WorkerId};
 use crate::job::Stage;
 use crate::master::{self, Master};
 use crate::plan::ssh;
+use crate::roots::needs::Needs;
 use crate::session::{Incoming, Session, State};
+use crate::sys::cpu;
 use crate::toolchain::Identity;
 use crate::wire::worker::Facts;
 
@@ -31,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(300);
 /// A second loss of a standing connection within this is no accident.
 const AGAIN: Duration = Duration::from_secs(5);
+/// A program that was missing may have been installed after this.
+const INSTALLS: Duration = Duration::from_secs(600);
 /// A speed for a worker that was never measured: good enough to be tried.
 const UNMEASURED: f64 = 50.0;
 
@@ -58,6 +63,8 @@ pub(super) struct Worker {
     lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
     leaving: bool,
+    /// Programs that jobs needed and did not find there: when that was, and its word on it.
+    pub(super) without: HashMap<Vec<String>, (Instant, String)>,
 }
 
 impl Worker {
@@ -69,6 +76,7 @@ impl Worker {
             speed: keep.speed(conf.id.as_str()).unwrap_or(UNMEASURED),
             conf,
             facts: None,
+            without: HashMap::new(),
             version: String::new(),
             latency: Duration::ZERO,
             done: 0,
@@ -129,7 +137,7 @@ impl Worker {
 
     /// Empty if it has the same compilers, else what it lacks. Nothing is refused before its facts
     /// are known.
-    pub(super) fn lacks(&self, identities: &[Identity]) -> String {
+    pub(super) fn lacks(&self, identities: &[Identity], needs: &Needs, now: Instant) -> String {
         let Some(facts) = &self.facts else {
             return String::new();
         };
@@ -137,6 +145,13 @@ impl Worker {
             != (std::env::consts::OS, std::env::consts::ARCH)
         {
             return format!("is {} {}", facts.os, facts.arch);
+        }
+        if needs.native && facts.cpu != cpu::kind() {
+            return "has another processor, and the build is for this one alone".into();
+        }
+        match self.without.get(&needs.programs) {
+            Some((since, why)) if now < *since + INSTALLS => return why.clone(),
+            _ => {}
         }
         let missing = identities.iter().find(|i| self.toolchain(i).is_none());
         missing.map_or(String::new(), |i| {

@@ -7,6 +7,8 @@ fn project(root: &Path) -> Project {
         name: "p".into(),
         roots: vec![Root::whole(root.into())],
         cargo_home: "/nowhere".into(),
+        needs: Default::default(),
+        cargo_config: None,
         cargo: None,
     }
 }

@@ -320,7 +320,7 @@ impl Landing {
     /// Why the file here stays as it is.
     fn reason_to_keep(&mut self, asked: &Produced) -> Option<String> {
         let name = &asked.name;
-        if products::is_guarded(&name.path) {
+        if products::is_guarded(&name.path) || self.places.is_of_named_files(name) {
             return Some("no worker may write there".into());
         }
         if self.places.stat(name)?.is_dir() {

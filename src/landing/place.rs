@@ -84,6 +84,14 @@ impl Places {
         self.roots.iter().any(|r| path.starts_with(&r.path))
     }
 
+    /// Whether the root is a directory of which single files were sent (`.cargo` above the project,
+    /// say): nothing comes home into it.
+    pub(super) fn is_of_named_files(&self, name: &Name) -> bool {
+        let root = self.roots.get(usize::from(name.root));
+        root.and_then(|r| r.only.as_ref())
+            .is_some_and(|only| !only.is_empty())
+    }
+
     /// What stands there now.
     pub(super) fn stat(&mut self, name: &Name) -> Option<Entry> {
         let dir = self.parent(name, false).ok()?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::config::Config;
 use crate::exclude::Rules;
+use crate::roots::Root;
 use crate::scan;
 use crate::scratch::Scratch;
 use crate::wire::worker::Kind;
@@ -313,6 +314,42 @@ fn a_lying_worker_is_refused() {
         assert!(listing(&outside).is_empty(), "{lie}");
         let _ = std::fs::remove_file(scratch.0.join("a"));
     }
+}
+
+/// Of `.cargo` above the project one file had been sent, and a worker could put `config` beside it,
+/// which cargo here would have obeyed.
+#[test]
+fn a_directory_of_single_files_takes_nothing_home() {
+    let (scratch, above) = (Scratch::new(), Scratch::new());
+    above.file("config.toml", "");
+    let mut project = scratch.project();
+    project.roots.push(Root {
+        path: above.0.clone(),
+        only: Some(vec!["config.toml".into()]),
+    });
+    for (path, sources) in [("config", true), ("config", false), ("config.toml", true)] {
+        let mut landing = Landing::new(&project, Arc::new(Manifest::default()), 0, sources);
+        let mut asked = produced(path, 1, true);
+        asked.file.name.root = 1;
+        landing.expect(&[asked]);
+        let mut bytes = vec![];
+        FromWorker::File(Put {
+            name: Name {
+                root: 1,
+                path: path.into(),
+            },
+            mode: 0o644,
+            mtime: 0,
+            steady: false,
+            kind: Kind::File { size: 1 },
+        })
+        .encode(&mut bytes);
+        FromWorker::Data(b"x".to_vec()).encode(&mut bytes);
+        landing.take(&bytes).unwrap();
+        assert_eq!(landing.finish().unwrap().kept.len(), 1, "{path}");
+    }
+    assert_eq!(std::fs::read(above.0.join("config.toml")).unwrap(), b"");
+    assert!(!above.0.join("config").exists());
 }
 
 #[test]

@@ -7,6 +7,8 @@ fn project(targets: &[&str]) -> Project {
         name: "p".into(),
         roots: vec![Root::whole("/p".into())],
         cargo_home: "/h/.cargo".into(),
+        needs: Default::default(),
+        cargo_config: None,
         cargo: Some(Cargo {
             workspace: "/p".into(),
             target_dir: "/p/target".into(),

@@ -25,6 +25,8 @@ pub fn widen(project: &mut Project, manifest: &Manifest, home: &Path) -> Result<
     let mut search = Search {
         home: home.to_path_buf(),
         cargo_home: project.cargo_home.clone(),
+        needs: project.needs.clone(),
+        cargo_config: None,
         narrow: true,
         roots: project.roots.clone(),
     };

@@ -12,6 +12,7 @@
 pub mod links;
 pub mod lock;
 pub mod manifests;
+pub mod needs;
 pub mod settings;
 pub mod words;
 
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::paths;
 use crate::wire::worker::Name;
 
+use needs::Needs;
 use settings::Settings;
 use words::Words;
 
@@ -67,6 +69,9 @@ pub struct Project {
     pub cargo_home: PathBuf,
     /// `Some` iff a Cargo.toml was found for the command.
     pub cargo: Option<Cargo>,
+    pub needs: Needs,
+    /// The text of CARGO_HOME's own configuration, without what is secret in it.
+    pub cargo_config: Option<String>,
 }
 
 impl Project {
@@ -124,6 +129,8 @@ pub fn find(
         home,
         narrow: config.root == "cwd",
         roots: vec![],
+        needs: needs::of(argv, env),
+        cargo_config: None,
     };
     search.add(&search.project_root(cwd))?;
     let cargo = if argv.first().is_some_and(|word| word == "cargo") {
@@ -139,6 +146,8 @@ pub fn find(
     Ok(Project {
         name: name.to_string_lossy().into_owned(),
         cargo_home: search.cargo_home,
+        needs: search.needs,
+        cargo_config: search.cargo_config,
         cargo,
         roots,
     })
@@ -152,6 +161,8 @@ struct Search {
     /// Repositories are not taken whole (`transfer.root = "cwd"`).
     narrow: bool,
     roots: Vec<Root>,
+    needs: Needs,
+    cargo_config: Option<String>,
 }
 
 /// Directories that belong to the system: what a compiler's words or a link name in them is there on
@@ -284,6 +295,8 @@ impl Search {
         }
         let cargo = cargo_dirs(workspace, &cwd, words, &settings, env);
         self.target(&cargo)?;
+        needs::of_cargo(&mut self.needs, &settings, &cargo, env);
+        self.cargo_config = settings.of_home();
         Ok(Some(cargo))
     }
 

@@ -22,6 +22,7 @@ struct Layer {
 #[derive(Debug, Clone)]
 pub struct Settings {
     layers: Vec<Layer>,
+    home: Option<DocumentMut>,
     /// The files that were read, CARGO_HOME's aside.
     pub files: Vec<PathBuf>,
 }
@@ -30,6 +31,7 @@ impl Settings {
     pub fn load(cwd: &Path, cargo_home: &Path, configs: &[OsString]) -> Settings {
         let mut settings = Settings {
             layers: configs.iter().rev().filter_map(|c| given(cwd, c)).collect(),
+            home: None,
             files: vec![],
         };
         for dir in cwd.ancestors().map(|dir| dir.join(".cargo")) {
@@ -41,7 +43,9 @@ impl Settings {
             }
         }
         let last = file_in(cargo_home);
-        settings.layers.extend(last.as_deref().and_then(layer));
+        let last = last.as_deref().and_then(layer);
+        settings.home = last.as_ref().map(|l| l.doc.clone());
+        settings.layers.extend(last);
         settings
     }
 
@@ -51,6 +55,46 @@ impl Settings {
         let mut found =
             layers.filter_map(|l| Some((l.base.as_path(), l.doc.get(section)?.get(key)?)));
         found.next()
+    }
+
+    /// `section.key` of the strongest layer that has it, as text.
+    pub fn text(&self, section: &str, key: &str) -> Option<String> {
+        self.get(section, key)?.1.as_str().map(String::from)
+    }
+
+    /// Every `linker` of `[target.*]`.
+    pub fn linkers(&self) -> Vec<String> {
+        let linkers = self.targets_of("linker");
+        linkers
+            .filter_map(|i| i.as_str().map(String::from))
+            .collect()
+    }
+
+    /// Every `rustflags` of `[build]` and `[target.*]`, one word or several a line.
+    pub fn rustflags(&self) -> Vec<String> {
+        let build = self.get("build", "rustflags").map(|(_, item)| item);
+        self.targets_of("rustflags")
+            .chain(build)
+            .flat_map(texts)
+            .collect()
+    }
+
+    fn targets_of<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Item> {
+        let all = self.layers.iter().flat_map(|l| tables(l.doc.get("target")));
+        all.filter_map(move |t| t.get(key))
+    }
+
+    /// CARGO_HOME's own configuration, without what is secret in it. `None`: there is none.
+    pub fn of_home(&self) -> Option<String> {
+        let mut doc = self.home.clone()?;
+        let registries = doc.get_mut("registries").and_then(Item::as_table_like_mut);
+        for (_, registry) in registries.into_iter().flat_map(|t| t.iter_mut()) {
+            hide(registry);
+        }
+        for section in ["registry", "http"] {
+            doc.get_mut(section).map(hide);
+        }
+        Some(doc.to_string())
     }
 
     /// A directory of `[build]`: from the variable (relative to `cwd`), else from the files.
@@ -110,6 +154,20 @@ impl Settings {
     }
 }
 
+/// Takes out what gives access: tokens, and a proxy that a password is written in.
+fn hide(item: &mut Item) {
+    let Some(table) = item.as_table_like_mut() else {
+        return;
+    };
+    for key in ["token", "secret-key", "credential-provider"] {
+        table.remove(key);
+    }
+    let with_password = |i: &Item| i.as_str().is_some_and(|text| text.contains('@'));
+    if table.get("proxy").is_some_and(with_password) {
+        table.remove("proxy");
+    }
+}
+
 fn texts(item: &Item) -> Vec<String> {
     match (item.as_str(), item.as_array()) {
         (Some(one), _) => vec![one.into()],
@@ -163,4 +221,35 @@ fn given(cwd: &Path, config: &OsString) -> Option<Layer> {
         base: cwd.to_path_buf(),
         doc: text.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn what_travels_of_the_homes_configuration_holds_no_secret() {
+        let scratch = Scratch::new();
+        scratch.file(
+            "config.toml",
+            "[build]\nrustc-wrapper = \"wrap\" # ours\n[registry]\ntoken = \"s3cret\"\n\
+             [registries.mine]\nindex = \"sparse+https://x/\"\ntoken = \"s3cret\"\n\
+             [http]\nproxy = \"me:s3cret@proxy:80\"\ntimeout = 5\n\
+             [target.'cfg(unix)']\nlinker = \"clang\"\nrustflags = [\"-C\", \"link-arg=-fuse-ld=lld\"]\n",
+        );
+        let home = scratch.0.clone();
+        let settings = Settings::load(Path::new("/nowhere"), &home, &[]);
+        let text = settings.of_home().unwrap();
+        assert!(
+            !text.contains("s3cret") && !text.contains("proxy"),
+            "{text}"
+        );
+        assert!(text.contains("rustc-wrapper = \"wrap\" # ours"), "{text}");
+        assert!(text.contains("index = ") && text.contains("timeout = 5"));
+        assert_eq!(settings.linkers(), ["clang"]);
+        assert_eq!(settings.rustflags(), ["-C", "link-arg=-fuse-ld=lld"]);
+        let none = Settings::load(Path::new("/nowhere"), Path::new("/nowhere"), &[]);
+        assert_eq!(none.of_home(), None);
+    }
 }

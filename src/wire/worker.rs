@@ -131,6 +131,10 @@ pub struct Run {
     pub merged: bool,
     /// Where CARGO_HOME stands at home; the worker's own appears there.
     pub cargo_home: Option<PathBuf>,
+    /// What stands there as `config.toml`, instead of the worker's own.
+    pub cargo_config: Option<Vec<u8>>,
+    /// Programs without which the command cannot be run: names, or absolute paths.
+    pub needs: Vec<String>,
     pub collect: Collect,
 }
 
@@ -209,6 +213,9 @@ impl Fault {
 pub struct Facts {
     pub os: String,
     pub arch: String,
+    /// The kind of processor, and what it can do, in few letters: equal for machines that run each
+    /// other's `-march=native`.
+    pub cpu: String,
     pub cpus: u32,
     pub memory_mib: u64,
     pub free_mib: u64,
@@ -349,6 +356,12 @@ fn put_run(w: &mut Writer, run: &Run) {
     w.option(run.cargo_home.as_ref(), |w, p| {
         w.path(p);
     });
+    w.option(run.cargo_config.as_ref(), |w, text| {
+        w.bytes(text);
+    });
+    w.list(&run.needs, |w, name| {
+        w.str(name);
+    });
     w.flag(run.collect.changed);
     w.list(&run.collect.products, |w, p| {
         w.path(&p.dir).flag(p.deep);
@@ -362,6 +375,8 @@ fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
         env: r.list(|r| Ok((r.os()?, r.os()?)))?,
         merged: r.flag()?,
         cargo_home: r.option(Reader::path)?,
+        cargo_config: r.option(|r| r.bytes().map(<[u8]>::to_vec))?,
+        needs: r.list(Reader::str)?,
         collect: Collect {
             changed: r.flag()?,
             products: r.list(|r| {
@@ -377,6 +392,7 @@ fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
 fn put_facts(w: &mut Writer, f: &Facts) {
     w.str(&f.os)
         .str(&f.arch)
+        .str(&f.cpu)
         .u32(f.cpus)
         .u64(f.memory_mib)
         .u64(f.free_mib);
@@ -390,6 +406,7 @@ fn get_facts(r: &mut Reader<'_>) -> Parsed<Facts> {
     Ok(Facts {
         os: r.str()?,
         arch: r.str()?,
+        cpu: r.str()?,
         cpus: r.u32()?,
         memory_mib: r.u64()?,
         free_mib: r.u64()?,
@@ -727,6 +744,8 @@ mod tests {
                 env: vec![("K".into(), "v".into())],
                 merged: true,
                 cargo_home: Some("/h".into()),
+                cargo_config: Some(b"c".to_vec()),
+                needs: vec!["mold".into()],
                 collect: Collect {
                     changed: true,
                     products: vec![Products {

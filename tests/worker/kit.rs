@@ -367,6 +367,8 @@ pub fn job(argv: &[&str]) -> Run {
         env: Vec::new(),
         merged: false,
         cargo_home: None,
+        cargo_config: None,
+        needs: vec![],
         collect: Collect {
             changed: true,
             products: Vec::new(),

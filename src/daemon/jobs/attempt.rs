@@ -148,6 +148,14 @@ impl Daemon {
             env.retain(|(k, _)| k != "RUSTUP_TOOLCHAIN");
             env.push(("RUSTUP_TOOLCHAIN".into(), name.into()));
         }
+        let needs = &survey.project.needs;
+        for (name, value) in &needs.env {
+            env.retain(|(k, _)| k != name);
+            env.push((name.into(), value.into()));
+        }
+        for cache in &needs.dropped {
+            info!("job {id}: left out '{cache}', a cache that its lane does not need");
+        }
         let slots = attempt.lease.slots();
         parallel::environment(&mut env, &survey.accepted, slots);
         Some(Run {
@@ -156,6 +164,8 @@ impl Daemon {
             env,
             merged: job.exec.merged,
             cargo_home: Some(survey::cargo_home(&survey.project)),
+            cargo_config: survey.project.cargo_config.clone().map(String::into_bytes),
+            needs: survey.project.needs.programs.clone(),
             collect: survey.collect.clone(),
         })
     }

@@ -146,9 +146,30 @@ impl Daemon {
             .attempt
             .as_ref()
             .map_or(String::new(), |a| a.worker.to_string());
+        if fault == Fault::NoTool {
+            self.note_missing(id, text);
+        }
         let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
         self.event(format_args!("job {id}: worker {worker}: {text}"));
         self.lose(id, &format!("worker {worker}: {text}"), blame);
+    }
+
+    /// Jobs that need the same programs are not sent there again, until it connects anew.
+    fn note_missing(&mut self, id: JobId, text: &str) {
+        let now = self.now;
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let (Some(survey), Some(attempt)) = (&job.survey, &job.attempt) else {
+            return;
+        };
+        let (programs, worker) = (
+            survey.project.needs.programs.clone(),
+            attempt.worker.clone(),
+        );
+        if let Some(worker) = self.worker(&worker).filter(|_| !programs.is_empty()) {
+            worker.without.insert(programs, (now, text.to_owned()));
+        }
     }
 
     /// The clients run it themselves.

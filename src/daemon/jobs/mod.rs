@@ -348,7 +348,7 @@ impl Daemon {
                 refusal = unwanted(survey, &worker.conf.tags, name.as_str(), &job.tries);
             }
             if refusal.is_empty() {
-                refusal = worker.lacks(&survey.identities);
+                refusal = worker.lacks(&survey.identities, &survey.project.needs, now);
             }
             // A worker that has not greeted yet may turn out to be another kind of machine.
             let free = if worker.on_trial(now) || worker.facts.is_none() {

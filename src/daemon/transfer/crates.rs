@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::feed::{Feed, Step};
 use crate::ids::JobId;
 use crate::manifest::Manifest;
+use crate::roots::needs::Needs;
 use crate::roots::{Project, Root, lock};
 use crate::scan;
 use crate::time;
@@ -164,6 +165,8 @@ fn feed(cargo_home: &Path, crates: &[PathBuf], level: i32) -> Feed {
         roots: vec![Root::whole(cargo_home.to_path_buf())],
         cargo_home: cargo_home.to_path_buf(),
         cargo: None,
+        needs: Needs::default(),
+        cargo_config: None,
     };
     let is_crate = |path: &&PathBuf| {
         path.starts_with("registry/cache") && path.extension().is_some_and(|e| e == "crate")

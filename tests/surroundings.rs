@@ -1,0 +1,128 @@
+//! What the environment and cargo's configuration at home mean for a job elsewhere.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use common::compare::compare_with;
+use common::home::{Home, shared_key};
+use common::sshd::Sshd;
+use common::{sample_crate, write};
+
+fn start(name: &str) -> (Sshd, Home) {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::with(name, &[&worker], 4);
+    (worker, home)
+}
+
+fn binary(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    !text.starts_with("target/") || text == "target/debug/sample"
+}
+
+/// A program that hands its arguments on to rustc.
+fn wrapper(home: &Home) -> PathBuf {
+    let path = home.path().join("bin/wrap");
+    write(&path, "#!/bin/sh\nexec \"$@\"\n");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// The configuration in the user's CARGO_HOME steers the build as it does here; the worker's own
+/// does not, and is there unchanged afterwards.
+#[test]
+fn the_users_cargo_configuration_is_the_jobs() {
+    let (worker, home) = start("cargo-home");
+    write(
+        &home.path().join(".cargo/config.toml"),
+        "[env]\nGREETING = \"from home\"\n[registry]\ntoken = \"s3cret\"\n",
+    );
+    let theirs = worker.home().join(".cargo/config.toml");
+    write(
+        &theirs,
+        "[env]\nGREETING = \"from the worker\"\nOTHER = \"x\"\n",
+    );
+    let lay = |dir: &Path| {
+        sample_crate(dir);
+        write(
+            &dir.join("src/main.rs"),
+            "fn main() { println!(\"{} {:?}\", env!(\"GREETING\"), option_env!(\"OTHER\")) }\n",
+        );
+    };
+    let done = compare_with(&home, &lay, &["cargo", "build"], &binary, &[]);
+    assert_eq!(done.code, Some(0));
+    let said = home.command("target/debug/sample").output().unwrap();
+    assert_eq!(said.stdout, b"from home None\n");
+    assert!(std::fs::read_to_string(&theirs).unwrap().contains("worker"));
+}
+
+/// A cache that the project names is not there, and nobody misses it.
+#[test]
+fn a_cache_in_front_of_rustc_is_left_out() {
+    let (_worker, home) = start("cache");
+    sample_crate(&home.project);
+    write(
+        &home.project.join(".cargo/config.toml"),
+        "[build]\nrustc-wrapper = \"sccache\"\n",
+    );
+    for variables in [&[][..], &[("RUSTC_WRAPPER", "/opt/bin/sccache")]] {
+        let output = home
+            .rch(&["exec", "--", "cargo", "build"])
+            .env("RCH_REQUIRE_REMOTE", "1")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            home.story(&["cargo"], &output)
+        );
+    }
+    assert!(home.log().contains("left out 'sccache'"), "{}", home.log());
+}
+
+/// A wrapper that does something is not left out: where it is missing, the job does not go.
+#[test]
+fn a_worker_without_the_wrapper_is_not_compatible() {
+    let (_worker, home) = start("wrapper");
+    sample_crate(&home.project);
+    let wrapper = wrapper(&home);
+    write(
+        &home.path().join(".config/rch/config.toml"),
+        "[compilation]\nmin_local_time_ms = 0\n",
+    );
+    let build = || {
+        let output = home
+            .rch(&["exec", "--", "cargo", "build"])
+            .env("RUSTC_WRAPPER", &wrapper)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            home.story(&["cargo"], &output)
+        );
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let why = format!("'{}' is not installed on the worker", wrapper.display());
+    for _ in 0..2 {
+        let said = build();
+        assert!(said.contains(&why), "{said}");
+        assert!(said.contains("rch: running locally: "), "{said}");
+    }
+    assert_eq!(home.status().totals.remote, 0);
+    // Asked once, remembered then: the second job was not even sent.
+    let log = home.log();
+    assert_eq!(log.matches(" on css (").count(), 1, "{log}");
+}
+
+/// What is built for this very processor may go to another machine with the same one.
+#[test]
+fn a_native_build_goes_to_the_same_processor() {
+    let (_worker, home) = start("native");
+    let flags = [("RUSTFLAGS", "-C target-cpu=native")];
+    let done = compare_with(&home, &sample_crate, &["cargo", "build"], &binary, &flags);
+    assert_eq!(done.code, Some(0));
+    assert_eq!(home.status().totals.remote, 1);
+}
