@@ -152,8 +152,7 @@ fn inline(document: &Document<'_>, reading: &Reading, decision: &Decision, cwd: 
     let script = crate::shell::parse(document.command.as_bytes()).ok();
     let words = script
         .as_ref()
-        .and_then(|s| s.commands.first())
-        .and_then(|c| rewrite::values(&c.words));
+        .and_then(|s| rewrite::values(s.words(s.commands.first()?)));
     let Some(words) = words else {
         return silence("words that the shell would expand");
     };
