@@ -43,19 +43,50 @@ impl Home {
         feed(&mut self.rch(&[]), document)
     }
 
-    /// The answer to Claude Code's document for `command`.
-    fn claude(&self, command: &str) -> String {
-        let document = serde_json::json!({
+    /// Claude Code's document for `command`.
+    fn document(&self, command: &str) -> String {
+        serde_json::json!({
             "hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": self.0.join("project"),
             "permission_mode": "default", "tool_input": {"command": command, "timeout": 9000},
-        });
-        let out = self.hook(document.to_string().as_bytes());
-        assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
-        String::from_utf8(out.stdout).unwrap()
+        })
+        .to_string()
+    }
+
+    /// The answer to it.
+    fn claude(&self, command: &str) -> String {
+        said(self.hook(self.document(command).as_bytes()))
+    }
+
+    /// The answer when a process called `claude` with these arguments runs `script` around the hook.
+    fn started_with(&self, script: &str, args: &[&str]) -> String {
+        let mut client = Command::new("/bin/bash");
+        self.at_home(std::os::unix::process::CommandExt::arg0(
+            &mut client,
+            "claude",
+        ))
+        .args(["-c", &script.replace("rch", RCH), "claude"])
+        .args(args);
+        said(feed(&mut client, self.document("cargo test").as_bytes()))
     }
 
     fn settings(&self, text: &str) {
         fs::write(self.0.join(".claude/settings.json"), text).unwrap();
+    }
+}
+
+fn said(out: Output) -> String {
+    assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The decision that an answer carries.
+fn decision(answer: &str) -> &'static str {
+    match answer {
+        "" => "silence",
+        a if a.contains(r#""permissionDecision":"allow""#) => "allow",
+        a if a.contains(r#""permissionDecision":"ask""#) => "ask",
+        a if a.contains(r#""permissionDecision":"deny""#) => "deny",
+        _ => "none",
     }
 }
 
@@ -193,13 +224,7 @@ fn the_users_rules_are_applied_to_the_original() {
     ] {
         home.settings(&format!("{{\"permissions\":{rules}}}"));
         let answer = home.claude(command);
-        let got = match &answer {
-            a if a.is_empty() => "silence",
-            a if a.contains(r#""permissionDecision":"allow""#) => "allow",
-            a if a.contains(r#""permissionDecision":"ask""#) => "ask",
-            _ => "none",
-        };
-        assert_eq!(got, expected, "{rules} {command}: {answer}");
+        assert_eq!(decision(&answer), expected, "{rules} {command}: {answer}");
     }
     home.settings("{ not json");
     assert_eq!(home.claude("cargo build"), "");
@@ -212,6 +237,115 @@ fn the_users_rules_are_applied_to_the_original() {
     )
     .unwrap();
     assert_eq!(home.claude("cargo build"), "");
+}
+
+/// Rules that stand in no file: the client's own arguments, also past a shell that it called us by.
+#[test]
+fn rules_on_the_clients_own_command_line_count() {
+    let home = home("started");
+    let ask = r#"{"permissions":{"ask":["Bash(cargo *)"]}}"#;
+    fs::write(home.0.join("project/given.json"), ask).unwrap();
+    for (args, expected) in [
+        (&["-p", "do it"][..], "none"),
+        (&["--allowedTools", "Read", "Bash(cargo test:*)"], "allow"),
+        (&["--allowed-tools=Bash(cargo test *)"], "allow"),
+        (&["--allowedTools", "Bash(cargo build:*)"], "none"),
+        (&["--", "--allowedTools", "Bash"], "none"),
+        (&["--allowedTools=Read", "Bash"], "none"),
+        (&["--disallowedTools", "Bash(cargo:*)"], "silence"),
+        (&["--disallowed-tools=Read,Bash(cargo test)"], "silence"),
+        (
+            &[
+                "--allowedTools",
+                "Bash",
+                "--disallowedTools",
+                "Bash(cargo *)",
+            ],
+            "silence",
+        ),
+        (&["--settings", ask], "ask"),
+        (&["--settings=given.json", "--allowedTools", "Bash"], "ask"),
+        (&["--settings", "nowhere.json"], "silence"),
+        (&["--settings", r#"{"permissions":"#], "silence"),
+        (
+            &[
+                "--settings",
+                r#"{"permissions":{"deny":["Bash(cargo:*)"]}}"#,
+            ],
+            "silence",
+        ),
+        (
+            &[
+                "--settings",
+                r#"{"permissions":{"allow":["Bash(cargo:*)"]}}"#,
+            ],
+            "allow",
+        ),
+    ] {
+        for script in ["rch; exit", "sh -c 'rch; :'; exit"] {
+            let answer = home.started_with(script, args);
+            assert_eq!(decision(&answer), expected, "{script} {args:?}: {answer}");
+        }
+    }
+    home.settings(r#"{"permissions":{"deny":["Bash(cargo:*)"]}}"#);
+    let answer = home.started_with("rch; exit", &["--setting-sources", "project"]);
+    assert_eq!(decision(&answer), "none", "{answer}");
+}
+
+/// Codex needs `allow` to take a rewrite and ignores `ask`; Gemini has a form of its own. Neither may
+/// pass a rule by that its user wrote for the original.
+#[test]
+fn codex_and_gemini_keep_their_rules() {
+    let home = home("others");
+    let answer = |extra: &str, tool: &str| {
+        said(home.hook(
+            format!(
+                r#"{{{extra},"tool_name":"{tool}","cwd":"{}/project","tool_input":{{"command":"cd a && cargo test"}}}}"#,
+                home.0.display()
+            )
+            .as_bytes(),
+        ))
+    };
+    let codex = || answer(r#""hook_event_name":"PreToolUse","turn_id":"0""#, "Bash");
+    let gemini = || answer(r#""hook_event_name":"BeforeTool""#, "run_shell_command");
+    let command = format!(r#"{{"command":"cd a && {RCH} exec -- cargo test"}}"#);
+    assert_eq!(
+        codex(),
+        format!(
+            r#"{{"hookSpecificOutput":{{"hookEventName":"PreToolUse","permissionDecision":"allow","updatedInput":{command}}}}}"#
+        )
+    );
+    assert_eq!(
+        gemini(),
+        format!(
+            r#"{{"decision":"allow","hookSpecificOutput":{{"hookEventName":"BeforeTool","tool_input":{command}}}}}"#
+        )
+    );
+    for (file, text) in [
+        (
+            ".codex/rules/default.rules",
+            r#"prefix_rule(pattern=["cargo", "test"], decision="prompt")"#,
+        ),
+        ("project/.codex/rules/a.rules", "import os"),
+        (
+            ".gemini/settings.json",
+            r#"{"tools":{"exclude":["run_shell_command(cargo test)"]}}"#,
+        ),
+        (
+            "project/.gemini/policies/a.toml",
+            "[[rule]]\ntoolName = \"run_shell_command\"\ncommandPrefix = \"cargo\"\ndecision = \"deny\"\n",
+        ),
+    ] {
+        let path = home.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let (asked, other) = match file.contains("codex") {
+            true => (codex(), gemini()),
+            false => (gemini(), codex()),
+        };
+        assert_eq!((asked.as_str(), other.is_empty()), ("", false), "{file}");
+        fs::remove_file(path).unwrap();
+    }
 }
 
 /// What the hook opens, by strace: nothing for other commands, settings and /proc/…/cmdline for ours.
@@ -262,6 +396,7 @@ fn opens_no_file_but_settings() {
     for call in opened("cargo build") {
         let settings = [
             "settings",
+            "/stat",
             ".config/rch",
             ".rch/",
             "/cmdline",

@@ -39,15 +39,8 @@ pub fn by_rules(command: &str, rules: &Rules, mode: Option<&str>) -> Decision {
     let Ok(script) = shell::parse(command.as_bytes()) else {
         return Decision::Silence("not understood");
     };
-    let parts: Vec<Part<'_>> = script
-        .commands
-        .iter()
-        .map(|c| part(command, &script, c))
-        .collect();
-    let any = |list: &[Rule]| {
-        list.iter()
-            .any(|r| r.covers_text(command) || parts.iter().any(|p| r.catches(p)))
-    };
+    let parts = parts(command, &script);
+    let any = |list: &[Rule]| caught(list, command, &parts);
     if any(&rules.deny) {
         return Decision::Silence("a deny rule matches");
     }
@@ -69,6 +62,24 @@ pub fn by_rules(command: &str, rules: &Rules, mode: Option<&str>) -> Decision {
     } else {
         Decision::None
     }
+}
+
+fn parts<'a>(command: &'a str, script: &'a Script<'a>) -> Vec<Part<'a>> {
+    let each = script.commands.iter();
+    each.map(|c| part(command, script, c)).collect()
+}
+
+fn caught(list: &[Rule], command: &str, parts: &[Part<'_>]) -> bool {
+    list.iter()
+        .any(|r| r.covers_text(command) || parts.iter().any(|p| r.catches(p)))
+}
+
+/// Whether any of the rules is about any part of `command`; also if it cannot be understood.
+pub fn catches(list: &[Rule], command: &str) -> bool {
+    let Ok(script) = shell::parse(command.as_bytes()) else {
+        return true;
+    };
+    caught(list, command, &parts(command, &script))
 }
 
 fn part<'a>(command: &'a str, script: &'a Script<'a>, simple: &Simple) -> Part<'a> {
