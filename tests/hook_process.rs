@@ -356,7 +356,7 @@ fn opens_no_file_but_settings() {
     }
     let home = home("strace");
     home.settings("{}");
-    let opened = |command: &str| {
+    let opened = |kind: &str, command: &str| {
         let trace = home.0.join("trace");
         let mut cmd = Command::new("strace");
         home.at_home(&mut cmd)
@@ -364,7 +364,7 @@ fn opens_no_file_but_settings() {
             .arg(&trace)
             .arg(RCH);
         let document = format!(
-            r#"{{"tool_name":"Bash","cwd":"{}/project","tool_input":{{"command":"{command}"}}}}"#,
+            r#"{{{kind},"cwd":"{}/project","tool_input":{{"command":"{command}"}}}}"#,
             home.0.display()
         );
         assert!(feed(&mut cmd, document.as_bytes()).status.success());
@@ -392,9 +392,19 @@ fn opens_no_file_but_settings() {
         });
         ours.map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(opened("git status && ls -la"), Vec::<String>::new());
-    for call in opened("cargo build") {
+    let claude = r#""tool_name":"Bash""#;
+    let codex = r#""tool_name":"Bash","turn_id":"0""#;
+    let gemini = r#""tool_name":"run_shell_command","hook_event_name":"BeforeTool""#;
+    let kinds = [claude, codex, gemini];
+    for kind in kinds {
+        assert_eq!(opened(kind, "git status && ls -la"), Vec::<String>::new());
+    }
+    for call in kinds.iter().flat_map(|kind| opened(kind, "cargo build")) {
         let settings = [
+            ".codex/rules",
+            "/etc/codex/",
+            "/policies",
+            "/etc/gemini-cli/",
             "settings",
             "/stat",
             ".config/rch",
@@ -471,6 +481,62 @@ fn install_refuses_what_it_cannot_keep() {
         Some(123)
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+}
+
+/// What is in the way of the file is said, and stays.
+#[test]
+fn install_says_what_is_in_its_way() {
+    let home = home("way");
+    let file = home.0.join(".claude/settings.json");
+    let complaint = || {
+        let out = home.rch(&["hook", "install"]).output().unwrap();
+        assert_eq!(out.status.code(), Some(123), "{out:?}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    symlink(home.0.join("nowhere.json"), &file).unwrap();
+    assert_eq!(
+        complaint(),
+        format!("rch: '{}' is a link that leads nowhere\n", file.display())
+    );
+    assert!(file.is_symlink() && !home.0.join("nowhere.json").exists());
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(
+        complaint(),
+        format!("rch: cannot read '{}': is a directory\n", file.display())
+    );
+}
+
+#[test]
+fn a_slip_in_a_flag_is_told_with_the_nearest() {
+    let home = home("slip");
+    for (args, expected) in [
+        (
+            &["install", "--agent", "foo"][..],
+            "bad value 'foo' for '--agent'\nhint: one of claude, codex, gemini\n",
+        ),
+        (
+            &["status", "--agent=claud"],
+            "bad value 'claud' for '--agent'\nhint: did you mean 'claude'?\n",
+        ),
+        (
+            &["uninstall", "--agent"],
+            "'--agent' needs a value\nhint: one of claude, codex, gemini\n",
+        ),
+        (
+            &["install", "--projct"],
+            "unknown flag '--projct'\nhint: did you mean '--project'?\n",
+        ),
+    ] {
+        let out = home.rch(&["hook"]).args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(120), "{args:?}");
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(said, format!("rch: {expected}"), "{args:?}");
+    }
+    assert!(!home.0.join(".claude/settings.json").exists());
+    let out = home.rch(&["masquerade", "install", "--dir"]).output();
+    assert_eq!(out.unwrap().status.code(), Some(120));
+    assert!(!home.0.join("project/--dir").exists());
 }
 
 #[test]

@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_a_run_whatever_the_program_is_told() {
+        for text in [
+            "cargo run",
+            "cargo r --bin x -- test --help",
+            "cargo +nightly run -q --example a build",
+        ] {
+            assert_eq!(of(text).unwrap().kind, Kind::Run, "{text}");
+        }
+    }
+
+    #[test]
     fn keeps_what_does_not() {
         for (text, why) in [
             ("cargo fmt", Why::Mutates),
