@@ -43,19 +43,50 @@ impl Home {
         feed(&mut self.rch(&[]), document)
     }
 
-    /// The answer to Claude Code's document for `command`.
-    fn claude(&self, command: &str) -> String {
-        let document = serde_json::json!({
+    /// Claude Code's document for `command`.
+    fn document(&self, command: &str) -> String {
+        serde_json::json!({
             "hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": self.0.join("project"),
             "permission_mode": "default", "tool_input": {"command": command, "timeout": 9000},
-        });
-        let out = self.hook(document.to_string().as_bytes());
-        assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
-        String::from_utf8(out.stdout).unwrap()
+        })
+        .to_string()
+    }
+
+    /// The answer to it.
+    fn claude(&self, command: &str) -> String {
+        said(self.hook(self.document(command).as_bytes()))
+    }
+
+    /// The answer when a process called `claude` with these arguments runs `script` around the hook.
+    fn started_with(&self, script: &str, args: &[&str]) -> String {
+        let mut client = Command::new("/bin/bash");
+        self.at_home(std::os::unix::process::CommandExt::arg0(
+            &mut client,
+            "claude",
+        ))
+        .args(["-c", &script.replace("rch", RCH), "claude"])
+        .args(args);
+        said(feed(&mut client, self.document("cargo test").as_bytes()))
     }
 
     fn settings(&self, text: &str) {
         fs::write(self.0.join(".claude/settings.json"), text).unwrap();
+    }
+}
+
+fn said(out: Output) -> String {
+    assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The decision that an answer carries.
+fn decision(answer: &str) -> &'static str {
+    match answer {
+        "" => "silence",
+        a if a.contains(r#""permissionDecision":"allow""#) => "allow",
+        a if a.contains(r#""permissionDecision":"ask""#) => "ask",
+        a if a.contains(r#""permissionDecision":"deny""#) => "deny",
+        _ => "none",
     }
 }
 
@@ -193,13 +224,7 @@ fn the_users_rules_are_applied_to_the_original() {
     ] {
         home.settings(&format!("{{\"permissions\":{rules}}}"));
         let answer = home.claude(command);
-        let got = match &answer {
-            a if a.is_empty() => "silence",
-            a if a.contains(r#""permissionDecision":"allow""#) => "allow",
-            a if a.contains(r#""permissionDecision":"ask""#) => "ask",
-            _ => "none",
-        };
-        assert_eq!(got, expected, "{rules} {command}: {answer}");
+        assert_eq!(decision(&answer), expected, "{rules} {command}: {answer}");
     }
     home.settings("{ not json");
     assert_eq!(home.claude("cargo build"), "");
@@ -214,6 +239,115 @@ fn the_users_rules_are_applied_to_the_original() {
     assert_eq!(home.claude("cargo build"), "");
 }
 
+/// Rules that stand in no file: the client's own arguments, also past a shell that it called us by.
+#[test]
+fn rules_on_the_clients_own_command_line_count() {
+    let home = home("started");
+    let ask = r#"{"permissions":{"ask":["Bash(cargo *)"]}}"#;
+    fs::write(home.0.join("project/given.json"), ask).unwrap();
+    for (args, expected) in [
+        (&["-p", "do it"][..], "none"),
+        (&["--allowedTools", "Read", "Bash(cargo test:*)"], "allow"),
+        (&["--allowed-tools=Bash(cargo test *)"], "allow"),
+        (&["--allowedTools", "Bash(cargo build:*)"], "none"),
+        (&["--", "--allowedTools", "Bash"], "none"),
+        (&["--allowedTools=Read", "Bash"], "none"),
+        (&["--disallowedTools", "Bash(cargo:*)"], "silence"),
+        (&["--disallowed-tools=Read,Bash(cargo test)"], "silence"),
+        (
+            &[
+                "--allowedTools",
+                "Bash",
+                "--disallowedTools",
+                "Bash(cargo *)",
+            ],
+            "silence",
+        ),
+        (&["--settings", ask], "ask"),
+        (&["--settings=given.json", "--allowedTools", "Bash"], "ask"),
+        (&["--settings", "nowhere.json"], "silence"),
+        (&["--settings", r#"{"permissions":"#], "silence"),
+        (
+            &[
+                "--settings",
+                r#"{"permissions":{"deny":["Bash(cargo:*)"]}}"#,
+            ],
+            "silence",
+        ),
+        (
+            &[
+                "--settings",
+                r#"{"permissions":{"allow":["Bash(cargo:*)"]}}"#,
+            ],
+            "allow",
+        ),
+    ] {
+        for script in ["rch; exit", "sh -c 'rch; :'; exit"] {
+            let answer = home.started_with(script, args);
+            assert_eq!(decision(&answer), expected, "{script} {args:?}: {answer}");
+        }
+    }
+    home.settings(r#"{"permissions":{"deny":["Bash(cargo:*)"]}}"#);
+    let answer = home.started_with("rch; exit", &["--setting-sources", "project"]);
+    assert_eq!(decision(&answer), "none", "{answer}");
+}
+
+/// Codex needs `allow` to take a rewrite and ignores `ask`; Gemini has a form of its own. Neither may
+/// pass a rule by that its user wrote for the original.
+#[test]
+fn codex_and_gemini_keep_their_rules() {
+    let home = home("others");
+    let answer = |extra: &str, tool: &str| {
+        said(home.hook(
+            format!(
+                r#"{{{extra},"tool_name":"{tool}","cwd":"{}/project","tool_input":{{"command":"cd a && cargo test"}}}}"#,
+                home.0.display()
+            )
+            .as_bytes(),
+        ))
+    };
+    let codex = || answer(r#""hook_event_name":"PreToolUse","turn_id":"0""#, "Bash");
+    let gemini = || answer(r#""hook_event_name":"BeforeTool""#, "run_shell_command");
+    let command = format!(r#"{{"command":"cd a && {RCH} exec -- cargo test"}}"#);
+    assert_eq!(
+        codex(),
+        format!(
+            r#"{{"hookSpecificOutput":{{"hookEventName":"PreToolUse","permissionDecision":"allow","updatedInput":{command}}}}}"#
+        )
+    );
+    assert_eq!(
+        gemini(),
+        format!(
+            r#"{{"decision":"allow","hookSpecificOutput":{{"hookEventName":"BeforeTool","tool_input":{command}}}}}"#
+        )
+    );
+    for (file, text) in [
+        (
+            ".codex/rules/default.rules",
+            r#"prefix_rule(pattern=["cargo", "test"], decision="prompt")"#,
+        ),
+        ("project/.codex/rules/a.rules", "import os"),
+        (
+            ".gemini/settings.json",
+            r#"{"tools":{"exclude":["run_shell_command(cargo test)"]}}"#,
+        ),
+        (
+            "project/.gemini/policies/a.toml",
+            "[[rule]]\ntoolName = \"run_shell_command\"\ncommandPrefix = \"cargo\"\ndecision = \"deny\"\n",
+        ),
+    ] {
+        let path = home.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let (asked, other) = match file.contains("codex") {
+            true => (codex(), gemini()),
+            false => (gemini(), codex()),
+        };
+        assert_eq!((asked.as_str(), other.is_empty()), ("", false), "{file}");
+        fs::remove_file(path).unwrap();
+    }
+}
+
 /// What the hook opens, by strace: nothing for other commands, settings and /proc/…/cmdline for ours.
 #[test]
 fn opens_no_file_but_settings() {
@@ -222,7 +356,7 @@ fn opens_no_file_but_settings() {
     }
     let home = home("strace");
     home.settings("{}");
-    let opened = |command: &str| {
+    let opened = |kind: &str, command: &str| {
         let trace = home.0.join("trace");
         let mut cmd = Command::new("strace");
         home.at_home(&mut cmd)
@@ -230,7 +364,7 @@ fn opens_no_file_but_settings() {
             .arg(&trace)
             .arg(RCH);
         let document = format!(
-            r#"{{"tool_name":"Bash","cwd":"{}/project","tool_input":{{"command":"{command}"}}}}"#,
+            r#"{{{kind},"cwd":"{}/project","tool_input":{{"command":"{command}"}}}}"#,
             home.0.display()
         );
         assert!(feed(&mut cmd, document.as_bytes()).status.success());
@@ -258,10 +392,21 @@ fn opens_no_file_but_settings() {
         });
         ours.map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(opened("git status && ls -la"), Vec::<String>::new());
-    for call in opened("cargo build") {
+    let claude = r#""tool_name":"Bash""#;
+    let codex = r#""tool_name":"Bash","turn_id":"0""#;
+    let gemini = r#""tool_name":"run_shell_command","hook_event_name":"BeforeTool""#;
+    let kinds = [claude, codex, gemini];
+    for kind in kinds {
+        assert_eq!(opened(kind, "git status && ls -la"), Vec::<String>::new());
+    }
+    for call in kinds.iter().flat_map(|kind| opened(kind, "cargo build")) {
         let settings = [
+            ".codex/rules",
+            "/etc/codex/",
+            "/policies",
+            "/etc/gemini-cli/",
             "settings",
+            "/stat",
             ".config/rch",
             ".rch/",
             "/cmdline",
@@ -336,6 +481,62 @@ fn install_refuses_what_it_cannot_keep() {
         Some(123)
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+}
+
+/// What is in the way of the file is said, and stays.
+#[test]
+fn install_says_what_is_in_its_way() {
+    let home = home("way");
+    let file = home.0.join(".claude/settings.json");
+    let complaint = || {
+        let out = home.rch(&["hook", "install"]).output().unwrap();
+        assert_eq!(out.status.code(), Some(123), "{out:?}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    symlink(home.0.join("nowhere.json"), &file).unwrap();
+    assert_eq!(
+        complaint(),
+        format!("rch: '{}' is a link that leads nowhere\n", file.display())
+    );
+    assert!(file.is_symlink() && !home.0.join("nowhere.json").exists());
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(
+        complaint(),
+        format!("rch: cannot read '{}': is a directory\n", file.display())
+    );
+}
+
+#[test]
+fn a_slip_in_a_flag_is_told_with_the_nearest() {
+    let home = home("slip");
+    for (args, expected) in [
+        (
+            &["install", "--agent", "foo"][..],
+            "bad value 'foo' for '--agent'\nhint: one of claude, codex, gemini\n",
+        ),
+        (
+            &["status", "--agent=claud"],
+            "bad value 'claud' for '--agent'\nhint: did you mean 'claude'?\n",
+        ),
+        (
+            &["uninstall", "--agent"],
+            "'--agent' needs a value\nhint: one of claude, codex, gemini\n",
+        ),
+        (
+            &["install", "--projct"],
+            "unknown flag '--projct'\nhint: did you mean '--project'?\n",
+        ),
+    ] {
+        let out = home.rch(&["hook"]).args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(120), "{args:?}");
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(said, format!("rch: {expected}"), "{args:?}");
+    }
+    assert!(!home.0.join(".claude/settings.json").exists());
+    let out = home.rch(&["masquerade", "install", "--dir"]).output();
+    assert_eq!(out.unwrap().status.code(), Some(120));
+    assert!(!home.0.join("project/--dir").exists());
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Facts {
     /// look at facts, and `rch exec` has whole ones.
     pub(super) fn note(&mut self, act: Act, value: Option<Value<'_>>) {
         let text = value.map(|v| v.text);
-        let owned = text.map(os);
+        let owned = || text.map(os);
         if text.is_some_and(|t| t.ends_with(b"target-cpu=native")) {
             self.native = true;
         }
@@ -64,15 +64,15 @@ impl Facts {
             Act::Unsure => self.unsure = true,
             Act::Jobs => self.jobs = Some(text.map_or(0, count)),
             Act::Release => self.profile = Some("release".into()),
-            Act::Profile => self.profile = owned,
-            Act::Triple => self.triples.extend(owned),
-            Act::TargetDir => self.target_dir = owned,
-            Act::OutDir => self.out_dir = owned,
-            Act::Manifest => self.manifest = owned,
-            Act::Directory => self.directory = owned,
-            Act::Output => self.outputs.extend(owned),
+            Act::Profile => self.profile = owned(),
+            Act::Triple => self.triples.extend(owned()),
+            Act::TargetDir => self.target_dir = owned(),
+            Act::OutDir => self.out_dir = owned(),
+            Act::Manifest => self.manifest = owned(),
+            Act::Directory => self.directory = owned(),
+            Act::Output => self.outputs.extend(owned()),
             Act::NoRun => self.no_run = true,
-            Act::Target => self.operands.extend(owned),
+            Act::Target => self.operands.extend(owned()),
         }
     }
 

@@ -8,7 +8,7 @@
 //! not have a value (cargo's `-p`) takes an open word only if that cannot begin with a dash.
 
 use super::facts::Facts;
-use super::{Refusal, Why};
+use super::{Refusal, Why, is};
 use crate::shell::{Shape, Word};
 
 /// How a flag's value is given.
@@ -121,10 +121,8 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&self, name: &[u8]) -> Option<&'static Flag> {
-        let tables = self.tables.iter().flat_map(|t| t.iter());
-        tables
-            .into_iter()
-            .find(|f| f.names.iter().any(|n| n.as_bytes() == name))
+        let named = |f: &&Flag| f.names.iter().any(|n| is(name, n));
+        self.tables.iter().find_map(|t| t.iter().find(named))
     }
 
     /// The next option or operand; `None` at the end.

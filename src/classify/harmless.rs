@@ -4,7 +4,7 @@
 //! reads, or looks at its own history would show our insertion.
 
 use super::{names, wrappers};
-use crate::shell::{Script, Simple, Word};
+use crate::shell::{Script, Word};
 
 /// Names the first such thing.
 pub fn change(src: &[u8], script: &Script<'_>) -> Option<&'static str> {
@@ -14,7 +14,8 @@ pub fn change(src: &[u8], script: &Script<'_>) -> Option<&'static str> {
     if script.functions.iter().any(|f| shadows(f)) {
         return Some("a function called like a tool");
     }
-    script.commands.iter().find_map(by_command)
+    let mut commands = script.commands.iter();
+    commands.find_map(|c| by_command(script.assigns(c), script.words(c)))
 }
 
 fn shadows(name: &[u8]) -> bool {
@@ -22,12 +23,17 @@ fn shadows(name: &[u8]) -> bool {
     names::tool(name).is_some() || wrappers::find(name).is_some() || builtin(name)
 }
 
-fn by_command(command: &Simple<'_>) -> Option<&'static str> {
-    let ifs = |w: &Word<'_>| w.text.starts_with(b"IFS=") || w.text.starts_with(b"IFS+=");
-    if command.assigns.iter().chain(&command.words).any(ifs) {
+fn by_command(assigns: &[Word<'_>], words: &[Word<'_>]) -> Option<&'static str> {
+    let ifs = |w: &Word<'_>| {
+        matches!(
+            &*w.text,
+            [b'I', b'F', b'S', b'=', ..] | [b'I', b'F', b'S', b'+', b'=', ..]
+        )
+    };
+    if assigns.iter().any(ifs) || words.iter().any(ifs) {
         return Some("another IFS");
     }
-    let (first, args) = command.words.split_first()?;
+    let (first, args) = words.split_first()?;
     match first.value()? {
         b"alias" | b"unalias" => Some("aliases"),
         b"shopt" | b"enable" | b"hash" | b"bind" => Some("shell options"),

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use super::flags::{self, Flag, Item, Walk};
 use super::table::{NEVER, Operands, ROWS, Rest, Row};
 use super::targets::{self, Target};
-use super::{Accepted, Facts, Kind, Refusal, Tool, Why, cc, facts, names, tables};
+use super::{Accepted, Facts, Kind, Refusal, Tool, Why, cc, facts, is, names, tables};
 use crate::shell::{Shape, Word};
 
 /// Judges the words of one simple command, without assignments and redirections in front.
@@ -107,7 +107,7 @@ fn subcommand<'a>(
     for row in ROWS.iter().filter(|r| r.tool == tool) {
         for &known in row.names {
             let (one, two) = known.split_once(' ').unwrap_or((known, ""));
-            if one.as_bytes() != name || (!two.is_empty() && two.as_bytes() != second) {
+            if !is(name, one) || (!two.is_empty() && !is(second, two)) {
                 continue;
             }
             facts.subcommand = row.names.first().copied().unwrap_or("");
@@ -117,7 +117,7 @@ fn subcommand<'a>(
     }
     let never = NEVER
         .iter()
-        .find(|(t, names, _)| *t == tool && names.iter().any(|n| n.as_bytes() == name));
+        .find(|(t, names, _)| *t == tool && names.iter().any(|n| is(name, n)));
     Err(Refusal::new(never.map_or(Why::NotCompile, |n| n.2), name))
 }
 

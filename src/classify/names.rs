@@ -2,7 +2,7 @@
 //!
 //! A program named by a path is not looked at here: it means that very file, and stays.
 
-use super::Tool;
+use super::{Tool, is};
 
 const EXACT: &[(&str, Tool)] = &[
     ("cargo", Tool::Cargo),
@@ -26,7 +26,7 @@ pub const LINKS: &[&str] = &[
 
 /// What program `name` (no slash in it) is.
 pub fn tool(name: &[u8]) -> Option<Tool> {
-    let exact = EXACT.iter().find(|(n, _)| n.as_bytes() == name);
+    let exact = EXACT.iter().find(|(n, _)| is(name, n));
     match exact {
         Some((_, tool)) => Some(*tool),
         None => is_compiler(name).then_some(Tool::Cc),
@@ -36,6 +36,9 @@ pub fn tool(name: &[u8]) -> Option<Tool> {
 /// `gcc`, `gcc-12`, `clang++-15.0`, `x86_64-linux-gnu-g++`, `arm-none-eabi-gcc-13`; not `gcc-ar`, not
 /// `clang-format`.
 fn is_compiler(name: &[u8]) -> bool {
+    if !matches!(name, [.., b'c' | b'g' | b'+' | b'.' | b'0'..=b'9']) {
+        return false;
+    }
     let name = without_version(name);
     COMPILERS
         .iter()

@@ -75,23 +75,25 @@ pub fn read(src: &[u8], threshold: f64) -> Result<Reading, Alone> {
 }
 
 fn reading(script: &Script<'_>, threshold: f64) -> Reading {
-    let found = script.commands.iter().filter_map(|c| find(c, threshold));
+    let found = script.commands.iter();
+    let found = found.filter_map(|c| find(script, c, threshold));
     Reading {
         found: found.collect(),
         simple: script.simple,
     }
 }
 
-fn find(command: &Simple<'_>, threshold: f64) -> Option<Found> {
-    let words = match wrappers::unwrap(&command.words) {
+fn find(script: &Script<'_>, command: &Simple, threshold: f64) -> Option<Found> {
+    let outer = script.words(command);
+    let words = match wrappers::unwrap(outer) {
         Ok(words) => words,
-        Err(refusal) => return Some(refused(command.words.first()?, Stays::Refused(refusal))),
+        Err(refusal) => return Some(refused(outer.first()?, Stays::Refused(refusal))),
     };
     let first = words.first()?;
     let name = first.value()?;
     let tool = names::tool(name.rsplit(|&b| b == b'/').next().unwrap_or(name));
     tool?;
-    let verdict = verdict(command, words, first, threshold);
+    let verdict = verdict(command, script.assigns(command), words, threshold);
     Some(Found {
         at: first.start,
         verdict,
@@ -106,9 +108,9 @@ fn refused(word: &Word<'_>, stays: Stays) -> Found {
 }
 
 fn verdict(
-    command: &Simple<'_>,
+    command: &Simple,
+    assigns: &[Word<'_>],
     words: &[Word<'_>],
-    first: &Word<'_>,
     threshold: f64,
 ) -> Result<Accepted, Stays> {
     if command.inert {
@@ -117,14 +119,12 @@ fn verdict(
     if command.fed {
         return Err(Stays::Fed);
     }
-    if !first.is_plain() {
+    let first = words.first().filter(|w| w.is_plain());
+    let Some(first) = first else {
         return Err(Stays::Quoted);
-    }
-    if let Some(bad) = command
-        .assigns
-        .iter()
-        .find(|a| !wrappers::harmless_assignment(a))
-    {
+    };
+    let bad = |a: &&Word<'_>| !wrappers::harmless_assignment(a);
+    if let Some(bad) = assigns.iter().find(bad) {
         return Err(Stays::Refused(Refusal::new(Why::Unknown, &bad.text)));
     }
     judge(words)

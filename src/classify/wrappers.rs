@@ -6,7 +6,7 @@
 
 use super::flags::{Act, Flag, Item, Takes, Walk};
 use super::table::flag;
-use super::{Refusal, Why};
+use super::{Refusal, Why, is};
 use crate::shell::{Shape, Word};
 use Act::{Plain, Veto};
 use Takes::{Attached, Nothing, Value};
@@ -156,12 +156,16 @@ pub const WRAPPERS: &[Wrapper] = &[
 
 /// The wrapper that `name` calls.
 pub fn find(name: &[u8]) -> Option<&'static Wrapper> {
-    let bare = [b"/usr/bin/".as_slice(), b"/bin/"]
-        .iter()
-        .find_map(|dir| name.strip_prefix(*dir));
+    let path = name.starts_with(b"/");
+    let name = match path {
+        true => name
+            .strip_prefix(b"/usr/bin/".as_slice())
+            .or_else(|| name.strip_prefix(b"/bin/".as_slice()))?,
+        false => name,
+    };
     WRAPPERS
         .iter()
-        .find(|w| w.name.as_bytes() == name || (w.program && bare == Some(w.name.as_bytes())))
+        .find(|w| is(name, w.name) && (w.program || !path))
 }
 
 /// The words of the command inside all wrappers.

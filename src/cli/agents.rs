@@ -124,7 +124,7 @@ fn command_line_rules() -> Vec<Finding> {
         .iter()
         .any(|n| given(n))
         {
-            let rules = crate::hook::settings::from_command_line(&line);
+            let rules = crate::hook::invocation::read(&line);
             let text = format!(
                 "process {pid} was started with {} and {} on its command line, which the hook obeys",
                 super::status::count(rules.allow.len() as u64, "allowing rule"),

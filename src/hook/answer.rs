@@ -8,6 +8,7 @@ use super::document::{self, Dialect, Document};
 use super::inline::{self, InlineOutcome};
 use super::permissions::{self, Decision};
 use super::rewrite;
+use super::{codex, gemini};
 use crate::classify::text::{self, Reading};
 use crate::config::Config;
 use crate::sys::fd;
@@ -94,12 +95,12 @@ pub fn answer(bytes: &[u8]) -> Answer {
 }
 
 fn decide(document: &Document<'_>, reading: &Reading, config: &Config, cwd: &Path) -> Answer {
+    let (command, mode) = (&*document.command, document.permission_mode.as_deref());
     let decision = match document.dialect {
         _ if config.hook.permissions == "allow" => Decision::Allow,
-        Dialect::Claude => {
-            permissions::decide(&document.command, cwd, document.permission_mode.as_deref())
-        }
-        Dialect::Codex | Dialect::Gemini => Decision::Allow,
+        Dialect::Claude => permissions::decide(command, cwd, mode),
+        Dialect::Codex => codex::decide(command, cwd, mode),
+        Dialect::Gemini => gemini::decide(command, cwd),
     };
     if let Decision::Silence(why) = decision {
         return silence(why);
@@ -146,14 +147,15 @@ fn inline(document: &Document<'_>, reading: &Reading, decision: &Decision, cwd: 
     let [found] = reading.found.as_slice() else {
         return silence("more than one command");
     };
-    if !reading.simple || found.at != 0 || *decision != Decision::Allow {
+    let free = document.permission_mode.as_deref() == Some("bypassPermissions");
+    let allowed = *decision == Decision::Allow || (free && *decision == Decision::None);
+    if !reading.simple || found.at != 0 || !allowed {
         return silence("inline mode runs only simple commands that a rule allows");
     }
     let script = crate::shell::parse(document.command.as_bytes()).ok();
     let words = script
         .as_ref()
-        .and_then(|s| s.commands.first())
-        .and_then(|c| rewrite::values(&c.words));
+        .and_then(|s| rewrite::values(s.words(s.commands.first()?)));
     let Some(words) = words else {
         return silence("words that the shell would expand");
     };

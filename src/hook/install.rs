@@ -25,6 +25,8 @@ pub enum Agent {
 }
 
 impl Agent {
+    pub const NAMES: [&str; 3] = ["claude", "codex", "gemini"];
+
     pub fn parse(name: &str) -> Option<Agent> {
         match name {
             "claude" => Some(Agent::Claude),
@@ -205,17 +207,25 @@ pub fn change(file: &Path, agent: Agent, rch: &str, what: Edit) -> Result<bool> 
         }
         Err(_) => file.to_path_buf(),
     };
+    let named = |e: Error| {
+        let err = Error::new(format!("{}: {}", file.display(), e.text()));
+        e.remedy().map_or(err.clone(), |hint| err.hint(hint))
+    };
+    rewrite(&target, |value| {
+        edit(value, agent, rch, what).map_err(named)
+    })
+}
+
+/// Reads, edits, writes; begins anew when somebody else has written between.
+fn rewrite(file: &Path, mut edit: impl FnMut(&mut Value) -> Result<()>) -> Result<bool> {
     for _ in 0..5 {
-        let (before, mut value) = load(&target)?;
+        let (before, mut value) = load(file)?;
         let old = value.clone();
-        edit(&mut value, agent, rch, what).map_err(|e| {
-            let err = Error::new(format!("{}: {}", file.display(), e.text()));
-            e.remedy().map_or(err.clone(), |hint| err.hint(hint))
-        })?;
+        edit(&mut value)?;
         if old == value {
             return Ok(false);
         }
-        if replace(&target, before.as_deref(), &value)? {
+        if replace(file, before.as_deref(), &value)? {
             return Ok(true);
         }
     }
@@ -234,7 +244,10 @@ fn replace(file: &Path, before: Option<&[u8]>, value: &Value) -> Result<bool> {
     std::fs::create_dir_all(dir).map_err(|e| Error::path("create", dir, &e))?;
     let mut mode = 0o600;
     if let Some(before) = before {
-        let meta = std::fs::metadata(file).map_err(|e| Error::path("read", file, &e))?;
+        let meta = match std::fs::metadata(file) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            meta => meta.map_err(|e| Error::path("read", file, &e))?,
+        };
         mode = meta.permissions().mode() & 0o777;
         if mode & 0o200 == 0 {
             return Err(
@@ -277,4 +290,82 @@ fn pretty(value: &Value, before: &[u8]) -> Vec<u8> {
     let _ = serde::Serialize::serialize(value, &mut to);
     out.push(b'\n');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    const RCH: &str = "/opt/rch";
+    const INSTALL: Edit = Edit::Install { masquerade: false };
+
+    fn ours(value: &mut Value) -> Result<()> {
+        edit(value, Agent::Claude, RCH, INSTALL)
+    }
+
+    /// The agent itself writes its settings, and may do so between our reading and our renaming.
+    #[test]
+    fn an_edit_in_between_is_not_lost() {
+        let at = Scratch::new();
+        let file = at.file("settings.json", r#"{"model":"a"}"#);
+        let mut tries = 0;
+        let changed = rewrite(&file, |value| {
+            tries += 1;
+            if tries == 1 {
+                std::fs::write(&file, r#"{"model":"b","theirs":1}"#).unwrap();
+            }
+            ours(value)
+        });
+        assert!(changed.unwrap());
+        let (_, value) = load(&file).unwrap();
+        assert_eq!(
+            (tries, &value["model"], &value["theirs"]),
+            (2, &json!("b"), &json!(1))
+        );
+        assert!(look(&value, Agent::Claude, RCH).0);
+    }
+
+    #[test]
+    fn a_file_that_appears_or_goes_in_between_is_read_again() {
+        let at = Scratch::new();
+        let file = at.0.join("settings.json");
+        let mut tries = 0;
+        let changed = rewrite(&file, |value| {
+            tries += 1;
+            match tries {
+                1 => std::fs::write(&file, r#"{"theirs":1}"#).unwrap(),
+                2 => std::fs::remove_file(&file).unwrap(),
+                _ => {}
+            }
+            ours(value)
+        });
+        assert!(changed.unwrap());
+        let (_, value) = load(&file).unwrap();
+        assert_eq!(tries, 3);
+        assert!(value["theirs"].is_null() && look(&value, Agent::Claude, RCH).0);
+    }
+
+    #[test]
+    fn a_file_that_keeps_changing_is_left_alone() {
+        let at = Scratch::new();
+        let file = at.file("settings.json", "{}");
+        let mut tries = 0;
+        let changed = rewrite(&file, |value| {
+            tries += 1;
+            std::fs::write(&file, format!(r#"{{"n":{tries}}}"#)).unwrap();
+            ours(value)
+        });
+        assert!(changed.unwrap_err().text().ends_with("keeps changing"));
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            format!(r#"{{"n":{tries}}}"#)
+        );
+        let left: Vec<_> = std::fs::read_dir(&at.0)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .filter(|n| n.to_string_lossy().contains("rch-new"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }

@@ -92,10 +92,11 @@ pub fn default_dir() -> PathBuf {
 /// `rch masquerade install|uninstall|status [DIR]`.
 pub fn command(args: &[OsString]) -> i32 {
     let dir = args.get(1).map_or_else(default_dir, PathBuf::from);
+    let usual = args.len() <= 2 && !dir.as_os_str().as_encoded_bytes().starts_with(b"-");
     let done = match args.first().and_then(|a| a.to_str()) {
-        Some("install") if args.len() <= 2 => install(&dir),
-        Some("uninstall") if args.len() <= 2 => uninstall(&dir),
-        Some("status") if args.len() <= 2 => status(&dir),
+        Some("install") if usual => install(&dir),
+        Some("uninstall") if usual => uninstall(&dir),
+        Some("status") if usual => status(&dir),
         _ => {
             complain(&Error::new(
                 "usage: rch masquerade install|uninstall|status [DIR]",
@@ -110,7 +111,7 @@ pub fn command(args: &[OsString]) -> i32 {
         }
         Err(err) => {
             complain(&err);
-            1
+            exit::FAILED
         }
     }
 }

@@ -6,15 +6,19 @@
 //! exits 0, so that the command runs as it would have without us.
 
 pub mod answer;
+mod codex;
 pub mod document;
 mod early;
+pub mod gemini;
 pub mod inline;
 pub mod install;
+pub mod invocation;
 pub mod masquerade;
 pub mod permissions;
 pub mod rewrite;
 pub mod rules;
 pub mod settings;
+pub mod starlark;
 mod verbs;
 pub mod walk;
 

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use super::rules::{Part, Rule, Rules};
-use crate::shell::{self, Shape, Simple};
+use crate::shell::{self, Script, Shape, Simple};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -39,11 +39,8 @@ pub fn by_rules(command: &str, rules: &Rules, mode: Option<&str>) -> Decision {
     let Ok(script) = shell::parse(command.as_bytes()) else {
         return Decision::Silence("not understood");
     };
-    let parts: Vec<Part<'_>> = script.commands.iter().map(|c| part(command, c)).collect();
-    let any = |list: &[Rule]| {
-        list.iter()
-            .any(|r| r.covers_text(command) || parts.iter().any(|p| r.catches(p)))
-    };
+    let parts = parts(command, &script);
+    let any = |list: &[Rule]| caught(list, command, &parts);
     if any(&rules.deny) {
         return Decision::Silence("a deny rule matches");
     }
@@ -67,14 +64,33 @@ pub fn by_rules(command: &str, rules: &Rules, mode: Option<&str>) -> Decision {
     }
 }
 
-fn part<'a>(command: &'a str, simple: &'a Simple<'a>) -> Part<'a> {
-    let all = || simple.assigns.iter().chain(&simple.words);
+fn parts<'a>(command: &'a str, script: &'a Script<'a>) -> Vec<Part<'a>> {
+    let each = script.commands.iter();
+    each.map(|c| part(command, script, c)).collect()
+}
+
+fn caught(list: &[Rule], command: &str, parts: &[Part<'_>]) -> bool {
+    list.iter()
+        .any(|r| r.covers_text(command) || parts.iter().any(|p| r.catches(p)))
+}
+
+/// Whether any of the rules is about any part of `command`; also if it cannot be understood.
+pub fn catches(list: &[Rule], command: &str) -> bool {
+    let Ok(script) = shell::parse(command.as_bytes()) else {
+        return true;
+    };
+    caught(list, command, &parts(command, &script))
+}
+
+fn part<'a>(command: &'a str, script: &'a Script<'a>, simple: &Simple) -> Part<'a> {
+    let (assigns, words) = (script.assigns(simple), script.words(simple));
+    let all = || assigns.iter().chain(words);
     let start = all().map(|w| w.start).min().unwrap_or(0);
     let end = all().map(|w| w.end).max().unwrap_or(start);
     Part {
         text: command.get(start..end).unwrap_or(""),
-        words: &simple.words,
-        assigns: &simple.assigns,
+        words,
+        assigns,
         source: command,
         writes: simple.writes,
     }

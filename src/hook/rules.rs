@@ -22,6 +22,15 @@ pub struct Rules {
     pub sandboxed: bool,
 }
 
+impl Rules {
+    pub fn append(&mut self, mut more: Rules) {
+        self.deny.append(&mut more.deny);
+        self.ask.append(&mut more.ask);
+        self.allow.append(&mut more.allow);
+        self.sandboxed |= more.sandboxed;
+    }
+}
+
 /// One simple command of a text.
 #[derive(Debug)]
 pub struct Part<'a> {
@@ -61,6 +70,11 @@ impl Rule {
             text: text.to_owned(),
             open,
         })
+    }
+
+    /// Whatever begins with `text`.
+    pub fn beginning(text: String) -> Rule {
+        Rule::Pattern { text, open: true }
     }
 
     fn matches(&self, command: &str, boundary: bool) -> bool {

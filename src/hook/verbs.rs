@@ -13,6 +13,7 @@ use super::{document, masquerade, rewrite, walk};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::nearest::nearest;
 
 const USAGE: &str = "usage: rch hook install|uninstall|status|test [--agent claude|codex|gemini] [--project] [--masquerade]";
 const SAMPLE: &str = r#"{"hook_event_name":"PreToolUse","tool_name":"Bash","cwd":"/","tool_input":{"command":"cd app && cargo test 2>&1 | tail -50","timeout":300000}}"#;
@@ -29,27 +30,51 @@ fn options(args: &[OsString]) -> Result<Options> {
     let mut options = Options::default();
     let mut args = args.iter().map(|a| a.to_string_lossy());
     while let Some(arg) = args.next() {
-        let agent = match &*arg {
-            "--agent" => args.next().map(String::from),
-            "--project" => {
-                options.project = true;
-                continue;
+        match &*arg {
+            "--agent" => {
+                let missing = || Error::new("'--agent' needs a value").hint(choices());
+                options.agent = agent(&args.next().ok_or_else(missing)?)?;
             }
-            "--masquerade" => {
-                options.masquerade = true;
-                continue;
-            }
-            other => other.strip_prefix("--agent=").map(str::to_owned),
-        };
-        let agent = agent.as_deref().and_then(Agent::parse);
-        options.agent =
-            agent.ok_or_else(|| Error::new(format!("unknown argument '{arg}'")).hint(USAGE))?;
+            "--project" => options.project = true,
+            "--masquerade" => options.masquerade = true,
+            other => match other.strip_prefix("--agent=") {
+                Some(name) => options.agent = agent(name)?,
+                None => return Err(unknown(other)),
+            },
+        }
     }
     if options.masquerade && options.agent != Agent::Claude {
         return Err(Error::new("'--masquerade' is for Claude Code alone")
             .hint("elsewhere put the folder into PATH yourself"));
     }
     Ok(options)
+}
+
+fn agent(name: &str) -> Result<Agent> {
+    Agent::parse(name).ok_or_else(|| {
+        let error = Error::new(format!("bad value '{name}' for '--agent'"));
+        match nearest(name, Agent::NAMES) {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error.hint(choices()),
+        }
+    })
+}
+
+fn choices() -> String {
+    format!("one of {}", Agent::NAMES.join(", "))
+}
+
+fn unknown(arg: &str) -> Error {
+    const FLAGS: [&str; 3] = ["agent", "project", "masquerade"];
+    if !arg.starts_with('-') {
+        return Error::new(format!("unexpected '{arg}'")).hint(USAGE);
+    }
+    let name = arg.split('=').next().unwrap_or(arg);
+    let error = Error::new(format!("unknown flag '{name}'"));
+    match nearest(name.trim_start_matches('-'), FLAGS) {
+        Some(near) => error.hint(format!("did you mean '--{near}'?")),
+        None => error.hint(USAGE),
+    }
 }
 
 /// Runs `rch hook ARGS`.

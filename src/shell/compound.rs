@@ -8,8 +8,7 @@ use super::parse::Parser;
 impl<'a> Parser<'a> {
     /// Reads a compound command, if one begins here.
     pub(super) fn compound_command(&mut self) -> Result<bool, Left> {
-        if self.rest().starts_with(b"((") {
-            self.bump(2);
+        if self.eat(b"((") {
             self.arithmetic()?;
             return Ok(true);
         }
@@ -20,7 +19,11 @@ impl<'a> Parser<'a> {
             })?;
             return Ok(true);
         }
-        let raw = self.raw();
+        // Most commands end the question with their first letter.
+        let raw = match self.peek() {
+            Some(b'{' | b'i' | b'w' | b'u' | b'f' | b'c' | b'[') => self.raw(),
+            _ => return Ok(false),
+        };
         type Reader<'a> = fn(&mut Parser<'a>) -> Result<(), Left>;
         let inner: Reader<'a> = match raw {
             b"{" => Self::group,

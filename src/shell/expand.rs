@@ -7,7 +7,7 @@
 use super::Left;
 use super::parse::Parser;
 use super::scan::Draft;
-use super::word::Shape;
+use super::word::{Shape, Word};
 
 /// How an expansion counts in a word, by whether double quotes surround it.
 fn part(quoted: bool) -> Shape {
@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
 
     fn literal(&mut self, draft: &mut Draft) {
         self.bump(1);
-        draft.push(b'$');
+        draft.push(b"$");
     }
 
     /// `$name`, `$1`, `$?` and their like, or a lone `$`.
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
                 }
                 Some(b) => {
                     self.bump(1);
-                    draft.push(b);
+                    draft.push(&[b]);
                 }
             }
         }
@@ -127,14 +127,14 @@ impl<'a> Parser<'a> {
             p.list()?;
             p.expect(b")")
         })?;
-        let mut inside = self.out.iter().skip(before);
-        let number = inside.next().is_some_and(|c| {
-            let name = c.words.first().and_then(|w| w.value());
-            name == Some(b"nproc")
-                && !c.redirected
-                && c.words.iter().all(|w| w.shape <= Shape::Number)
-        });
-        Ok(number && inside.next().is_none() && self.out.len() == before.saturating_add(1))
+        let Some([only]) = self.out.get(before..) else {
+            return Ok(false);
+        };
+        let words = only.words(&self.words);
+        let name = words.first().and_then(Word::value);
+        Ok(name == Some(b"nproc")
+            && !only.redirected
+            && words.iter().all(|w| w.shape <= Shape::Number))
     }
 
     /// The inside of `$((` or `((`, up to and with `))`.

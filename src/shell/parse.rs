@@ -2,19 +2,21 @@
 //!
 //! Recursive descent over the bytes, with a depth limit. What a command's standard input is matters
 //! here, because a build that is fed data stays: `fed` is inherited by everything inside a compound
-//! command, from a pipe before it or a redirection after it.
+//! command, from a pipe before it or a redirection after it. All words of a text stand in one vector
+//! and commands are ranges of it: a vector each was half of the time that reading took, spent by the
+//! kernel on mapping memory.
 
-use super::scan::{Draft, is_meta};
+use super::scan::{CONTROL, Draft, is, is_meta};
 use super::word::{Shape, Word};
 use super::{DEEPEST, LONGEST, Left};
 
-/// One simple command.
+/// One simple command; its words are the script's to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Simple<'a> {
-    /// The assignments in front.
-    pub assigns: Vec<Word<'a>>,
-    /// The command word and its arguments; empty for mere assignments or redirections.
-    pub words: Vec<Word<'a>>,
+pub struct Simple {
+    /// Where its assignments, and then its words, begin among all words; and where they end.
+    assigns: usize,
+    first: usize,
+    end: usize,
     /// Standard input is a pipe or a redirection.
     pub fed: bool,
     /// It has a redirection of its own.
@@ -29,17 +31,41 @@ pub struct Simple<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script<'a> {
     /// Every simple command, in the order of their ends.
-    pub commands: Vec<Simple<'a>>,
+    pub commands: Vec<Simple>,
+    words: Vec<Word<'a>>,
     /// Names of the functions the text defines.
     pub functions: Vec<&'a [u8]>,
     /// One simple command and no operator, redirection or substitution at all.
     pub simple: bool,
 }
 
+impl Simple {
+    pub(super) fn words<'s, 'a>(&self, all: &'s [Word<'a>]) -> &'s [Word<'a>] {
+        all.get(self.first..self.end).unwrap_or(&[])
+    }
+}
+
+impl<'a> Script<'a> {
+    /// The command word and its arguments; empty for mere assignments or redirections.
+    pub fn words(&self, command: &Simple) -> &[Word<'a>] {
+        command.words(&self.words)
+    }
+
+    /// The assignments in front.
+    pub fn assigns(&self, command: &Simple) -> &[Word<'a>] {
+        let range = command.assigns..command.first;
+        self.words.get(range).unwrap_or(&[])
+    }
+}
+
 pub(super) struct Parser<'a> {
     pub(super) src: &'a [u8],
     pub(super) pos: usize,
-    pub(super) out: Vec<Simple<'a>>,
+    pub(super) out: Vec<Simple>,
+    /// Words of the commands in `out`.
+    pub(super) words: Vec<Word<'a>>,
+    /// Words of commands that are not complete yet, the innermost last.
+    pending: Vec<Word<'a>>,
     pub(super) functions: Vec<&'a [u8]>,
     depth: u32,
     fed: bool,
@@ -56,14 +82,16 @@ pub fn parse(src: &[u8]) -> Result<Script<'_>, Left> {
     if src.len() > LONGEST {
         return Err(Left::TooBig);
     }
-    let control = |b: &u8| (*b < b' ' && !matches!(b, b'\t' | b'\n')) || *b == 0x7f;
-    if let Some(at) = src.iter().position(control) {
+    if let Some(at) = src.iter().position(|&b| is(b, CONTROL)) {
         return Err(Left::Odd(at));
     }
     let mut parser = Parser {
         src,
         pos: 0,
-        out: Vec::new(),
+        // Somewhat more than texts usually need; memory that is not touched costs nothing.
+        out: Vec::with_capacity(src.len() / 12 + 1),
+        words: Vec::with_capacity(src.len() / 5 + 1),
+        pending: Vec::new(),
         functions: Vec::new(),
         depth: 0,
         fed: false,
@@ -80,17 +108,24 @@ pub fn parse(src: &[u8]) -> Result<Script<'_>, Left> {
     let simple = !parser.compound && parser.out.len() == 1;
     Ok(Script {
         commands: parser.out,
+        words: parser.words,
         functions: parser.functions,
         simple,
     })
 }
 
 /// Reserved words that end a list.
-const ENDS: &[&[u8]] = &[
-    b"then", b"do", b"done", b"fi", b"elif", b"else", b"esac", b"}",
-];
+fn ends_list(raw: &[u8]) -> bool {
+    matches!(
+        raw,
+        b"then" | b"do" | b"done" | b"fi" | b"elif" | b"else" | b"esac" | b"}"
+    )
+}
+
 /// Words that only mean something elsewhere in the grammar, or begin what is not handled.
-const STRAY: &[&[u8]] = &[b"in", b"select", b"coproc", b"]]", b"!", b"{"];
+fn is_stray(raw: &[u8]) -> bool {
+    matches!(raw, b"in" | b"select" | b"coproc" | b"]]" | b"!" | b"{")
+}
 
 impl<'a> Parser<'a> {
     pub(super) fn scratch(&self) -> Draft {
@@ -118,7 +153,8 @@ impl<'a> Parser<'a> {
         match self.peek() {
             None | Some(b')') => true,
             Some(b';') => matches!(self.peek_at(1), Some(b';' | b'&')),
-            Some(_) => ENDS.contains(&self.raw()),
+            Some(b't' | b'd' | b'f' | b'e' | b'}') => ends_list(self.raw()),
+            Some(_) => false,
         }
     }
 
@@ -215,9 +251,12 @@ impl<'a> Parser<'a> {
     }
 
     fn simple(&mut self) -> Result<(), Left> {
+        // Until it is complete, places among the pending words.
+        let assigns = self.pending.len();
         let mut simple = Simple {
-            assigns: Vec::new(),
-            words: Vec::new(),
+            assigns,
+            first: assigns,
+            end: assigns,
             fed: self.fed,
             redirected: false,
             writes: false,
@@ -225,7 +264,7 @@ impl<'a> Parser<'a> {
         };
         let raw = self.raw();
         // A name continued on the next line could be a reserved word.
-        if ENDS.contains(&raw) || STRAY.contains(&raw) || raw.ends_with(b"\\") {
+        if ends_list(raw) || is_stray(raw) || raw.ends_with(b"\\") {
             return self.odd();
         }
         loop {
@@ -244,28 +283,42 @@ impl<'a> Parser<'a> {
                 Some(_) => self.argument(&mut simple)?,
             }
         }
-        if simple.words.is_empty() && simple.assigns.is_empty() && !simple.redirected {
+        if simple.end == simple.assigns && !simple.redirected {
             return self.odd();
         }
-        self.out.push(simple);
+        self.complete(simple);
         Ok(())
     }
 
+    /// Moves a command's words to their final place.
+    fn complete(&mut self, simple: Simple) {
+        let base = self.words.len();
+        let moved = |at: usize| at.saturating_sub(simple.assigns).saturating_add(base);
+        self.words.extend(self.pending.drain(simple.assigns..));
+        self.out.push(Simple {
+            assigns: base,
+            first: moved(simple.first),
+            end: moved(simple.end),
+            ..simple
+        });
+    }
+
     /// One assignment or word.
-    fn argument(&mut self, simple: &mut Simple<'a>) -> Result<(), Left> {
+    fn argument(&mut self, simple: &mut Simple) -> Result<(), Left> {
         let raw = self.raw();
-        if !simple.words.is_empty() || !is_assignment(raw) {
-            simple.words.push(self.word()?);
-            return Ok(());
-        }
+        let assignment = simple.first == simple.end && is_assignment(raw);
         let word = self.word()?;
-        if self.peek() == Some(b'(') {
+        if assignment && self.peek() == Some(b'(') {
             if !raw.ends_with(b"=") {
                 return self.odd();
             }
             self.array()?;
         }
-        simple.assigns.push(word);
+        self.pending.push(word);
+        simple.end = self.pending.len();
+        if assignment {
+            simple.first = simple.end;
+        }
         Ok(())
     }
 
@@ -283,17 +336,18 @@ impl<'a> Parser<'a> {
     }
 
     /// `name() body`, whose `(` stands here.
-    fn function(&mut self, simple: &Simple<'a>) -> Result<(), Left> {
-        let [name] = simple.words.as_slice() else {
+    fn function(&mut self, simple: &Simple) -> Result<(), Left> {
+        let Some([name]) = self.pending.get(simple.assigns..) else {
             return self.odd();
         };
-        if !simple.assigns.is_empty() || simple.redirected || !name.is_plain() {
+        if simple.assigns != simple.first || simple.redirected || !name.is_plain() {
             return self.odd();
         }
+        let name = self.src.get(name.start..name.end).unwrap_or(b"");
+        self.pending.truncate(simple.assigns);
         self.bump(1);
         self.blanks();
         self.expect(b")")?;
-        let name = self.src.get(name.start..name.end).unwrap_or(b"");
         self.body(name)
     }
 
@@ -302,6 +356,9 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// `HereDocument`, or `Odd` for forms that are not handled.
     fn redirection(&mut self, seen: &mut Seen) -> Result<bool, Left> {
+        if !matches!(self.peek(), Some(b'<' | b'>' | b'&' | b'0'..=b'9')) {
+            return Ok(false);
+        }
         let digits = self
             .rest()
             .iter()
@@ -362,11 +419,4 @@ fn is_assignment(raw: &[u8]) -> bool {
             }
             _ => false,
         }
-}
-
-impl Simple<'_> {
-    /// Whether any word may become something else than it looks.
-    pub fn is_open(&self) -> bool {
-        self.words.iter().any(|w| w.shape != Shape::Fixed)
-    }
 }
