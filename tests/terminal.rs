@@ -261,7 +261,8 @@ fn a_dry_run_says_what_would_happen_and_runs_here() {
     assert_eq!(home.status().totals.remote, 0);
     run(&home, &["exec", "--", "make"], &[]);
     let (_, err, _) = run(&home, &["exec", "--", "make"], &dry);
-    assert!(err.contains("rch: it would stay: it took "), "{err}");
+    let short = "rch: it would stay: too short for compilation.min_local_time_ms (";
+    assert!(err.contains(short), "{err}");
     write(
         &home.path().join(".config/rch/config.toml"),
         "[compilation]\nmin_local_time_ms = 0\nremote_speedup_threshold = 0.0\n",

@@ -32,6 +32,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 const FRAME: Duration = Duration::from_millis(100);
 /// More clients than this are turned away, and run locally.
 const CLIENTS: usize = 1000;
+/// What becomes of a broken file.
+const OLD_IN_FORCE: &str =
+    "what was in force stays so; 'rch config validate' shows everything that is wrong";
 
 pub(super) struct Client {
     pub(super) conn: Conn,
@@ -267,10 +270,10 @@ impl Daemon {
                 self.tell(id, &FromDaemon::End);
                 self.leaving = true;
             }
-            Ask::Reload => {
-                self.reload();
-                self.tell(id, &FromDaemon::End);
-            }
+            Ask::Reload => match self.reload().first() {
+                Some(complaint) => self.refuse(id, complaint.parts().0, OLD_IN_FORCE),
+                None => self.tell(id, &FromDaemon::End),
+            },
             Ask::Logs { job } => self.show_record(id, JobId(job)),
             Ask::Cancel { job } => self.cancel_asked(id, JobId(job)),
             Ask::Drain { worker, on } => self.drain_asked(id, &worker, on),

@@ -15,8 +15,7 @@ pub mod permissions;
 pub mod rewrite;
 pub mod rules;
 pub mod settings;
-mod verbs;
+pub mod verbs;
 pub mod walk;
 
 pub use early::{early, worth_reading};
-pub use verbs::command;

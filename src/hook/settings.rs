@@ -12,7 +12,8 @@ use super::rules::{Rule, Rules};
 use crate::paths;
 use crate::sys::process;
 
-const MANAGED: &str = "/etc/claude-code/managed-settings.json";
+/// What an administrator has settled for Claude Code.
+pub const MANAGED: &str = "/etc/claude-code/managed-settings.json";
 
 /// Claude Code's own folder.
 pub fn claude_dir() -> PathBuf {
