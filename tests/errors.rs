@@ -180,6 +180,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "rch daemon start ;; rch cancel j99",
             "rch daemon start ;; rch logs j99",
             "rch daemon start ;; RCH_REQUIRE_REMOTE=1 RCH_WORKER=nobody rch exec -- make",
+            "mkdir -p ~/.config/rch && touch ~/.config/rch/workers.toml ;; rch workers probe",
+            "mkdir -p ~/.config/rch && touch ~/.config/rch/workers.toml ;; rch workers benchmark",
             "rch daemon start ;; rchd",
             "rch daemon start && CONFIG '[[workers]]\\nid = \"a\"\\n' > workers.toml ;; rch daemon reload",
             "rch daemon start && CONFIG '[transfer]\\ncompression_level = 99\\n' > config.toml ;; rch daemon reload",
@@ -288,7 +290,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.shell("rch daemon stop").output();
+        if self.fake.is_none() {
+            let _ = self.shell("rch daemon stop").output();
+        }
         if let Some(fake) = self.fake.take() {
             let socket = self.home().join(".cache/rch/rch.sock");
             let over = UnixStream::connect(socket).and_then(|mut s| s.write_all(b"over"));

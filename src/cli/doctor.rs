@@ -234,8 +234,15 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
         .filter(|w| w.enabled)
         .map(|w| w.id.to_string())
         .collect();
-    let ask = Ask::Probe { workers: ids };
-    match link::ask_all(&mut daemon, &ask, link::PROBE, |p| probes.push(p)) {
+    // To name none would be to ask all.
+    let asked = match ids.is_empty() {
+        true => Ok(()),
+        false => {
+            let ask = Ask::Probe { workers: ids };
+            link::ask_all(&mut daemon, &ask, link::PROBE, |p| probes.push(p))
+        }
+    };
+    match asked {
         Ok(()) => found.extend(answering(socket)),
         Err(fail) => found.push(wrong(
             "daemon",

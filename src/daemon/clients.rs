@@ -351,7 +351,14 @@ impl Daemon {
         let wanted =
             |w: &&super::Worker| names.is_empty() || names.iter().any(|n| n == w.id().as_str());
         let workers = self.workers.iter().filter(wanted);
-        Some(workers.map(|w| w.id().clone()).collect())
+        let ids: Vec<WorkerId> = workers.map(|w| w.id().clone()).collect();
+        // Nobody's answer would be the last.
+        if ids.is_empty() {
+            let hint = "'rch workers add ID USER@HOST' adds one";
+            self.refuse(id, "there is no worker", hint);
+            return None;
+        }
+        Some(ids)
     }
 
     fn probe_asked(&mut self, id: ClientId, names: &[String]) {
