@@ -8,13 +8,14 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, cause};
+use crate::error::Error;
+use crate::paths;
 use crate::sys::fd::{self, Watch};
 use crate::sys::process;
 use crate::wire::client::{Ask, FromDaemon, ToDaemon};
@@ -64,9 +65,27 @@ impl Daemon {
         // A home that is not absolute would mean another place to each of us.
         if !socket.is_absolute() {
             let text = format!("the socket's path '{}' is not absolute", socket.display());
-            return Err(Unreachable::Failed(
-                Error::new(text).hint("set HOME to an absolute path"),
-            ));
+            let hint = match paths::home().is_absolute() {
+                true => "let general.socket_path begin with '/' or '~/'",
+                false => "set HOME to an absolute path",
+            };
+            return Err(Unreachable::Failed(Error::new(text).hint(hint)));
+        }
+        let long = socket.as_os_str().len();
+        if long > paths::MAX_SOCKET {
+            let text = format!(
+                "the socket's path is {long} bytes long, the kernel takes {}",
+                paths::MAX_SOCKET
+            );
+            let hint = "'rch config set general.socket_path PATH' takes a shorter one";
+            return Err(Unreachable::Failed(Error::new(text).hint(hint)));
+        }
+        // Where others may write, another's socket may stand in the daemon's place.
+        let owner = socket.metadata().map_or(None, |m| Some(m.uid()));
+        if owner.is_some_and(|uid| uid != process::getuid()) {
+            let text = format!("the socket '{}' belongs to another user", socket.display());
+            let hint = "'rch config set general.socket_path PATH' takes one in a folder of yours";
+            return Err(Unreachable::Failed(Error::new(text).hint(hint)));
         }
         let stream = UnixStream::connect(socket).map_err(|e| match e.raw_os_error() {
             Some(libc_errno::ENOENT | libc_errno::ECONNREFUSED) => Unreachable::Absent,
@@ -294,10 +313,8 @@ pub fn beside_us(name: &str) -> Result<PathBuf, Error> {
     let path = us.with_file_name(name);
     match path.metadata() {
         Ok(_) => Ok(path),
-        Err(e) => Err(Error::new(format!(
-            "cannot find '{}': {}",
-            path.display(),
-            cause(&e)
-        ))),
+        Err(e) => {
+            Err(Error::path("find", &path, &e).hint("rch, rchd and rch-wkr belong into one folder"))
+        }
     }
 }

@@ -102,14 +102,14 @@ impl History {
             .filter(|_| self.built_here.contains(&task.project))?;
         if here < terms.min_local_ms {
             return Some(format!(
-                "it took {here} ms here, which compilation.min_local_time_ms finds short"
+                "too short for compilation.min_local_time_ms ({here} ms here)"
             ));
         }
         let there = times.there?;
         let slow = here as f64 / there.max(1) as f64 >= terms.speedup;
         (!slow).then(|| {
             format!(
-                "it took {here} ms here and {there} ms on a worker, less than compilation.remote_speedup_threshold asks for"
+                "no faster there than compilation.remote_speedup_threshold asks for ({here} ms here, {there} ms there)"
             )
         })
     }

@@ -17,6 +17,9 @@ pub fn is_plain(path: &Path) -> bool {
             .all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
+/// Bytes that a socket's path may have: `sun_path` of unix(7), without its final NUL.
+pub const MAX_SOCKET: usize = 107;
+
 /// Resolves `.` and `..` by their spelling, as a shell's `cd -L` does; `path` must be absolute.
 pub fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();

@@ -648,13 +648,20 @@ fn every_command_line_of_the_readme_parses() {
             continue;
         };
         let rest = rest.split(" #").next().unwrap().split(" >").next().unwrap();
-        let args: Vec<_> = rest
-            .split_whitespace()
-            .map(|w| w.trim_matches('\'').into())
-            .collect();
+        let args = words(rest);
         let parsed = parse(&args, &mut Given::default());
         assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
         seen += 1;
     }
     assert!(seen >= 10, "only {seen} command lines were found");
+}
+
+/// A command line's words, of which some are in single quotes.
+fn words(line: &str) -> Vec<std::ffi::OsString> {
+    let parts = line.split('\'').enumerate();
+    let split = |(at, part): (usize, &'_ str)| match at % 2 {
+        0 => part.split_whitespace().map(Into::into).collect(),
+        _ => vec![part.into()],
+    };
+    parts.flat_map(split).collect::<Vec<_>>()
 }

@@ -144,13 +144,16 @@ fn no_line_where_none_is_wanted() {
         let mut child = on_terminal(&home, line);
         let mut seen = vec![];
         read(&mut child, &mut seen, Some("starting"));
-        // More than the lull after which a line would be drawn: until the daemon has answered again.
-        for _ in 0..20 {
-            home.status();
-            std::thread::park_timeout(std::time::Duration::from_millis(15));
-        }
+        // When a second client, on a terminal that may be drawn on, has its line, the lull after which
+        // one is drawn has passed for the first.
+        let mut other = on_terminal(&home, "rch exec -- make");
+        read(&mut other, &mut vec![], Some("…"));
         write(&go.0, "");
         read(&mut child, &mut seen, None);
+        read(&mut other, &mut vec![], None);
+        for mut child in [child, other] {
+            assert!(child.wait().unwrap().success());
+        }
         let text = String::from_utf8_lossy(&seen);
         assert_eq!(text, "starting\r\ncp in out\r\n", "{line}");
     }
@@ -261,7 +264,8 @@ fn a_dry_run_says_what_would_happen_and_runs_here() {
     assert_eq!(home.status().totals.remote, 0);
     run(&home, &["exec", "--", "make"], &[]);
     let (_, err, _) = run(&home, &["exec", "--", "make"], &dry);
-    assert!(err.contains("rch: it would stay: it took "), "{err}");
+    let short = "rch: it would stay: too short for compilation.min_local_time_ms (";
+    assert!(err.contains(short), "{err}");
     write(
         &home.path().join(".config/rch/config.toml"),
         "[compilation]\nmin_local_time_ms = 0\nremote_speedup_threshold = 0.0\n",

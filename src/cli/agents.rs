@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::doctor::{Finding, note, ok, wrong};
 use super::out::clean;
+use crate::config::Config;
 use crate::hook::answer::{Answer, answer};
 use crate::hook::install::{self, Agent};
 use crate::sys::process;
@@ -15,13 +16,20 @@ const AGENTS: [(&str, &str, Agent); 3] = [
     ("gemini", "Gemini CLI", Agent::Gemini),
 ];
 
-pub fn examine() -> Vec<Finding> {
+pub fn examine(config: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = AGENTS.iter().filter_map(|a| installed(*a)).collect();
     if found.is_empty() {
         let hint = "'rch hook install' puts it into Claude Code's settings, '--agent codex' and '--agent gemini' into others";
         found.push(note("hook", "no agent has rch's hook", hint));
     }
-    found.push(rewrites());
+    found.push(match config.hook.mode.as_str() {
+        // To ask the hook would be to run the job.
+        "inline" => ok(
+            "rewrite",
+            "hook.mode is inline: the hook runs the job itself",
+        ),
+        _ => rewrites(),
+    });
     found.extend(command_line_rules());
     found
 }

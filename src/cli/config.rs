@@ -90,8 +90,9 @@ pub fn faults() -> Vec<Complaint> {
     all.extend(strangers(&settings, &fleet.workers));
     let mut out = settings.complaints;
     out.extend(all);
-    out.extend(fleet.errors);
-    out.extend(fleet.warnings);
+    let mut fleet_faults = [fleet.errors, fleet.warnings].concat();
+    fleet_faults.sort_by_key(Complaint::place);
+    out.extend(fleet_faults);
     out.extend(objections::advice(&fleet.workers));
     out
 }
@@ -107,12 +108,14 @@ fn strangers(settings: &Settings, workers: &[crate::config::Worker]) -> Vec<Comp
         .filter(|p| ids().all(|id| id != p.as_str()));
     unknown
         .map(|p| {
-            let mut text =
-                format!("'general.preferred_workers' names '{p}', which is not in workers.toml");
-            if let Some(near) = nearest(p, ids()) {
-                let _ = write!(text, "\nhint: did you mean '{near}'?");
-            }
-            Complaint(text)
+            let hint = match nearest(p, ids()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => "'rch workers list' names those there are".into(),
+            };
+            settings.about(
+                "general.preferred_workers",
+                &format!("'general.preferred_workers' names '{p}', which is not in workers.toml\nhint: {hint}"),
+            )
         })
         .collect()
 }

@@ -106,12 +106,17 @@ pub fn status(call: &Call) -> Outcome {
         "listening on '{}'\n",
         clean(&status.daemon.socket)
     ));
-    Ok(Done::new(text, json!(status.daemon)))
+    Ok(Done::new(said(&look, &text), json!(status.daemon)))
 }
 
 pub fn reload(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
-    let mut daemon = link::connect(&look)?;
+    // What is wrong with a file is the daemon's answer.
+    let quiet = Look {
+        quiet: true,
+        ..look
+    };
+    let mut daemon = link::connect(&quiet)?;
     link::order(&mut daemon, &Ask::Reload)?;
     Ok(Done::new(
         said(&look, "rchd has read its configuration\n"),

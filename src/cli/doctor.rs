@@ -10,9 +10,10 @@ use serde_json::{Value as Json, json};
 
 use super::out::{Done, Fail, Ink, Look, clean};
 use super::parse::Call;
-use super::{Outcome, agents, config as config_command, link, machine, probe, trial};
+use super::{Outcome, agents, compilers, config as config_command, link, machine, probe, trial};
 use crate::client::Daemon;
 use crate::config::{Config, Transport, Worker};
+use crate::wire;
 use crate::wire::client::Ask;
 use crate::wire::status::{Probe, Status};
 
@@ -141,7 +142,7 @@ fn examine(look: &Look) -> Vec<Finding> {
     };
     let config = link::settings(&quiet);
     let mut found = files();
-    found.extend(agents::examine());
+    found.extend(agents::examine(&config));
     found.extend(machine::examine(&config));
     match crate::config::workers() {
         Ok(fleet) => {
@@ -172,8 +173,7 @@ fn files() -> Vec<Finding> {
 fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     let enabled = fleet.iter().filter(|w| w.enabled).count();
     if enabled == 0 {
-        let hint = "'rch workers add ID USER@HOST' adds one";
-        return vec![wrong("workers", "no worker is enabled", hint)];
+        return vec![disabled(fleet)];
     }
     if fleet.iter().all(|w| w.transport == Transport::Local) {
         let hint = "'rch workers add ID USER@HOST' adds a real one";
@@ -185,10 +185,38 @@ fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     )]
 }
 
+/// No worker at all, or none that is put to use.
+fn disabled(fleet: &[Worker]) -> Finding {
+    let Some(first) = fleet.first() else {
+        let hint = "'rch workers add ID USER@HOST' adds one";
+        return wrong("workers", "there is no worker", hint);
+    };
+    let file = crate::config::workers::file();
+    let text = "every worker is disabled, so all commands run here";
+    let hint = format!("enabled = true for '{}' in '{}'", first.id, file.display());
+    wrong("workers", text, hint)
+}
+
+/// Workers that are kept from new jobs by hand: no news if some are left.
+fn drained(status: &Status) -> Vec<Finding> {
+    let enabled = status.workers.iter().filter(|w| w.state != "disabled");
+    let (drained, others): (Vec<_>, Vec<_>) = enabled.partition(|w| w.state == "drained");
+    match drained.first() {
+        Some(first) if others.is_empty() => {
+            let text = "every enabled worker is drained, so all commands run here";
+            let hint = format!("rch workers enable {}", clean(&first.id));
+            vec![wrong("workers", text, hint)]
+        }
+        _ => vec![],
+    }
+}
+
 fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
     let socket = &config.general.socket_path;
-    let mut found = socket_modes(socket);
-    let mut daemon = match Daemon::connect_or_start(socket) {
+    let mut found = vec![];
+    let connected = Daemon::connect_or_start(socket);
+    found.extend(socket_modes(socket));
+    let mut daemon = match connected {
         Ok(daemon) => daemon,
         Err(why) => {
             let fail = link::unreachable(&why);
@@ -206,9 +234,16 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
         .filter(|w| w.enabled)
         .map(|w| w.id.to_string())
         .collect();
-    let ask = Ask::Probe { workers: ids };
-    match link::ask_all(&mut daemon, &ask, link::PROBE, |p| probes.push(p)) {
-        Ok(()) => found.push(version(socket)),
+    // To name none would be to ask all.
+    let asked = match ids.is_empty() {
+        true => Ok(()),
+        false => {
+            let ask = Ask::Probe { workers: ids };
+            link::ask_all(&mut daemon, &ask, link::PROBE, |p| probes.push(p))
+        }
+    };
+    match asked {
+        Ok(()) => found.extend(answering(socket)),
         Err(fail) => found.push(wrong(
             "daemon",
             fail.error.text(),
@@ -217,23 +252,38 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
     }
     let usable = probes.iter().filter(|p| p.ok).map(|p| p.id.clone());
     let usable: Vec<String> = usable.collect();
-    found.extend(probes.iter().flat_map(probed));
+    let here = compilers::here();
+    for probe in &probes {
+        found.extend(probed(probe));
+        let worker = fleet.iter().find(|w| w.id.as_str() == probe.id);
+        if probe.ok && !probe.tools.is_empty() {
+            found.extend(compilers::compared(&here, probe, worker));
+        }
+    }
     found.extend(trial::on(&usable));
     found
 }
 
-/// Whether the daemon that answers is of this version, and the only one.
-fn version(socket: &Path) -> Finding {
+/// What the daemon says of itself and of the fleet.
+fn answering(socket: &Path) -> Vec<Finding> {
     let status: Result<Status, Fail> = Daemon::connect(socket)
         .map_err(|why| link::unreachable(&why))
         .and_then(|mut daemon| link::ask(&mut daemon, &Ask::Status));
-    let daemon = match status {
-        Ok(status) => status.daemon,
+    match status {
+        Ok(status) => {
+            let mut found = vec![version(socket, &status.daemon)];
+            found.extend(drained(&status));
+            found
+        }
         Err(fail) => {
             let text = format!("it does not tell its version: {}", fail.error.text());
-            return wrong("daemon", text, "rch daemon restart");
+            vec![wrong("daemon", text, "rch daemon restart")]
         }
-    };
+    }
+}
+
+/// Whether the daemon that answers is of this version, and the only one.
+fn version(socket: &Path, daemon: &wire::status::Daemon) -> Finding {
     if daemon.version != crate::wire::VERSION {
         let text = format!(
             "rchd {} runs, rch is {}",
@@ -276,7 +326,8 @@ fn socket_modes(socket: &Path) -> Vec<Finding> {
     };
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o022 == 0 {
-        return vec![];
+        let text = format!("nobody else can write to '{}'", dir.display());
+        return vec![ok("socket", text)];
     }
     let text = format!(
         "'{}' can be written by others (mode {mode:04o})",

@@ -12,6 +12,7 @@ use super::probe;
 use crate::client::beside_us;
 use crate::config::Config;
 use crate::config::vars::is_on;
+use crate::hook::settings::{MANAGED, claude_dir};
 
 /// Every step that needs nobody else.
 pub fn examine(config: &Config) -> Vec<Finding> {
@@ -143,10 +144,9 @@ fn disk() -> Vec<Finding> {
 
 /// Settings files of Claude Code that count here, as far as they can be read.
 fn documents() -> Vec<(String, Json)> {
-    let home = crate::paths::home();
-    let user = std::env::var_os("CLAUDE_CONFIG_DIR").map_or(home.join(".claude"), Into::into);
     let files = [
-        user.join("settings.json"),
+        Path::new(MANAGED).join("managed-settings.json"),
+        claude_dir().join("settings.json"),
         ".claude/settings.json".into(),
         ".claude/settings.local.json".into(),
     ];

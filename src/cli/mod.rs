@@ -6,6 +6,7 @@
 //! daemon's own structs, so that it is tested without a daemon. This module knows no policy.
 
 pub mod agents;
+pub mod compilers;
 pub mod complete;
 pub mod config;
 pub mod daemon;
@@ -13,6 +14,7 @@ pub mod doctor;
 pub mod exec;
 pub mod grid;
 pub mod help;
+pub mod hooks;
 pub mod jobs;
 pub mod link;
 pub mod machine;
@@ -47,7 +49,7 @@ pub fn main(args: Vec<OsString>) -> i32 {
     }
     let mut given = Given::default();
     match parse::parse(args.get(1..).unwrap_or(&[]), &mut given) {
-        Ok(Wanted::Raw(run, args)) => run(&args),
+        Ok(Wanted::Raw(run, given, args)) => run(&given, &args),
         Ok(Wanted::Call(call)) => run(&call),
         Ok(Wanted::Help(words)) => {
             let look = Look::here(&given);

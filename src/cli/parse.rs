@@ -1,21 +1,22 @@
 //! From an argument vector to a command of the table with its flags.
 //!
-//! Global flags may stand anywhere. What a raw command gets begins right behind its words, so that
-//! `rch exec -- cargo build -q` keeps its `-q`. A word that fits nothing is answered with the
+//! Global flags may stand anywhere, save behind the first word of what a raw command is given, so that
+//! `rch exec cargo build -q` keeps its `-q`. A word that fits nothing is answered with the
 //! nearest that does.
 
 use std::ffi::OsString;
 
 use lexopt::{Arg, Parser};
 
-use super::table::{COMMANDS, Command, Flag, GLOBAL, Run};
+use super::table::{COMMANDS, Command, Flag, GLOBAL, RawRun, Run};
 use crate::error::Error;
 use crate::nearest::nearest;
 
 /// What the user wants.
 pub enum Wanted {
     Call(Call),
-    Raw(fn(&[OsString]) -> i32, Vec<OsString>),
+    /// Our own flags, and another program's words.
+    Raw(RawRun, Given, Vec<OsString>),
     /// Help for the words given; empty for all.
     Help(Vec<String>),
     Version,
@@ -172,7 +173,13 @@ fn rest(
     seen: &mut Given,
 ) -> Result<Wanted, Error> {
     if let Run::Raw(run) = command.run {
-        return raw(command, run, parser, given);
+        let argv = raw(command, &mut parser, &mut given);
+        *seen = given.clone();
+        let argv = argv?;
+        return Ok(match about_itself(command, &given) {
+            Some(wanted) => wanted,
+            None => Wanted::Raw(run, given, argv),
+        });
     }
     let name = format!("rch {}", command.name());
     let mut operands = vec![];
@@ -191,10 +198,8 @@ fn rest(
         }
     };
     *seen = given.clone();
-    if given.has("help") {
-        return Ok(Wanted::Help(
-            command.words.iter().map(|w| w.to_string()).collect(),
-        ));
+    if let Some(wanted) = about_itself(command, &given) {
+        return Ok(wanted);
     }
     outcome?;
     count(command, &name, &operands)?;
@@ -205,26 +210,41 @@ fn rest(
     }))
 }
 
+/// Whether it is not to be run, but to be told of.
+fn about_itself(command: &Command, given: &Given) -> Option<Wanted> {
+    if given.has("help") {
+        let words = command.words.iter().map(|w| w.to_string()).collect();
+        return Some(Wanted::Help(words));
+    }
+    given.has("version").then_some(Wanted::Version)
+}
+
+/// Takes our own flags; what is left begins with the first word that is none, or behind `--`.
 fn raw(
     command: &'static Command,
-    run: fn(&[OsString]) -> i32,
-    mut parser: Parser,
-    given: Given,
-) -> Result<Wanted, Error> {
-    let tail: Vec<OsString> = parser.raw_args().map_err(usage)?.collect();
-    if given.has("help") || tail.first().is_some_and(|a| a == "--help" || a == "-h") {
-        return Ok(Wanted::Help(
-            command.words.iter().map(|w| w.to_string()).collect(),
-        ));
+    parser: &mut Parser,
+    given: &mut Given,
+) -> Result<Vec<OsString>, Error> {
+    let name = format!("rch {}", command.name());
+    loop {
+        // `None` amid flags that are written together, as in `-qv`.
+        if let Some(mut ahead) = parser.try_raw_args() {
+            let flag = ahead
+                .peek()
+                .is_some_and(|a| a.as_encoded_bytes().starts_with(b"-") && a != "-");
+            if flag && ahead.peek().is_some_and(|a| a == "--") {
+                ahead.next();
+                return Ok(ahead.collect());
+            }
+            if !flag {
+                return Ok(ahead.collect());
+            }
+        }
+        match parser.next().map_err(usage)? {
+            Some(Arg::Value(_)) | None => return Ok(vec![]),
+            Some(arg) => flag(&[], &name, arg.into_owned_flag(), parser, given)?,
+        }
     }
-    // What does its own parsing wants its words too, save the first: `hook install …`.
-    let words = command.words[1..].iter().map(OsString::from);
-    let flags = given.0.iter().map(|(name, value)| match value.is_empty() {
-        true => OsString::from(format!("--{name}")),
-        false => OsString::from(format!("--{name}={value}")),
-    });
-    let own: Vec<OsString> = words.chain(flags).chain(tail).collect();
-    Ok(Wanted::Raw(run, own))
 }
 
 fn count(command: &Command, name: &str, operands: &[OsString]) -> Result<(), Error> {
@@ -236,7 +256,11 @@ fn count(command: &Command, name: &str, operands: &[OsString]) -> Result<(), Err
     if operands.len() > wanted.max {
         let extra = operands[wanted.max].display();
         let error = Error::new(format!("'{name}' does not take '{extra}'"));
-        return Err(error.hint(format!("'{name} --help' shows what it takes")));
+        let quoted = wanted.shown.starts_with('\'');
+        return Err(match quoted {
+            true => error.hint("put the command into quotes, as one argument"),
+            false => error.hint(format!("'{name} --help' shows what it takes")),
+        });
     }
     operands
         .iter()
@@ -257,6 +281,8 @@ fn flag(
     given: &mut Given,
 ) -> Result<(), Error> {
     let all = || flags.iter().chain(GLOBAL);
+    // Behind a short flag stands the next one, as in `-qv`.
+    let long = matches!(arg, Name::Long(_));
     let (found, shown) = match arg {
         Name::Short(c) => (all().find(|f| f.short == Some(c)), format!("-{c}")),
         Name::Long(l) => (all().find(|f| f.long == l), format!("--{l}")),
@@ -271,7 +297,7 @@ fn flag(
     };
     let value = match flag.value {
         Some(what) => value(flag, what, parser)?,
-        None if parser.optional_value().is_some() => {
+        None if long && parser.optional_value().is_some() => {
             return Err(Error::new(format!("'--{}' takes no value", flag.long)));
         }
         None => String::new(),
@@ -382,16 +408,31 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_command_keeps_every_byte_behind_its_words() {
-        let Ok(Wanted::Raw(_, args)) = parsed("-v exec -- cargo build -q --json") else {
-            panic!();
-        };
-        let want = ["--verbose", "--", "cargo", "build", "-q", "--json"];
-        assert_eq!(args, want, "our own flags stand before them");
-        let Ok(Wanted::Raw(_, args)) = parsed("hook install --agent codex") else {
-            panic!();
-        };
-        assert_eq!(args, ["install", "--agent", "codex"]);
+    fn a_raw_command_keeps_every_byte_behind_its_first_word() {
+        for (line, ours, theirs) in [
+            (
+                "-v exec -- cargo build -q --json",
+                "verbose",
+                "cargo build -q --json",
+            ),
+            ("exec -qv make -- -v", "quiet verbose", "make -- -v"),
+            (
+                "exec --format json --color=never make",
+                "format color",
+                "make",
+            ),
+            ("exec -q -- -x", "quiet", "-x"),
+            ("exec", "", ""),
+        ] {
+            let Ok(Wanted::Raw(_, given, args)) = parsed(line) else {
+                panic!("{line}");
+            };
+            let flags: Vec<&str> = given.0.iter().map(|(name, _)| *name).collect();
+            assert_eq!(flags.join(" "), ours, "{line}");
+            let words: Vec<_> = args.iter().map(|a| a.to_str().unwrap()).collect();
+            assert_eq!(words.join(" "), theirs, "{line}");
+        }
+        assert!(error("exec -j4 make").starts_with("unknown flag '-j'"));
     }
 
     #[test]
@@ -409,7 +450,11 @@ mod tests {
                 Ok(_) => panic!("{line}"),
             }
         }
+        assert!(matches!(parsed("status -qvh"), Ok(Wanted::Help(w)) if w == ["status"]));
         assert!(matches!(parsed(""), Ok(Wanted::Help(w)) if w.is_empty()));
-        assert!(matches!(parsed("exec --help"), Ok(Wanted::Help(w)) if w == ["exec"]));
+        for line in ["exec --help", "exec -q -h", "-v exec --help -- make"] {
+            assert!(matches!(parsed(line), Ok(Wanted::Help(w)) if w == ["exec"]));
+        }
+        assert!(matches!(parsed("exec make --help"), Ok(Wanted::Raw(..))));
     }
 }

@@ -1,14 +1,13 @@
 //! Every command and flag, in one table: the parser, `--help`, completions, the manual and the
 //! tests read it.
 //!
-//! A row with `Run::Own` is parsed here by its flags. A row with `Run::Raw` gets its arguments as
-//! they came, because it stands for another program (`exec`) or does its own parsing; its flags
-//! stand here for help and completions all the same.
+//! A row with `Run::Own` is parsed by its flags. A row with `Run::Raw` gets what follows our own flags as
+//! it came, because it stands for another program (`exec`) or is called by one.
 
 use std::ffi::OsString;
 
-use super::parse::Call;
-use super::{Outcome, complete, config, daemon, doctor, exec, jobs, probe, status, workers};
+use super::parse::{Call, Given};
+use super::{Outcome, complete, config, daemon, doctor, exec, hooks, jobs, probe, status, workers};
 
 /// One flag.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +41,13 @@ pub enum What {
     Shell,
 }
 
+/// Our own flags, the other program's words; answers the exit status.
+pub type RawRun = fn(&Given, &[OsString]) -> i32;
+
 #[derive(Clone, Copy)]
 pub enum Run {
     Own(fn(&Call) -> Outcome),
-    Raw(fn(&[OsString]) -> i32),
+    Raw(RawRun),
 }
 
 /// One command.
@@ -183,23 +185,23 @@ commands! {
         Run::Own(jobs::cancel);
     ["daemon", "start"] NONE,
         "Start the daemon; returns when it answers",
-        "There is seldom a need: the first job starts it.", [], [],
+        "There is seldom a need: the first job starts it.", [], [("rch daemon start", "before the first job, say")],
         Run::Own(daemon::start);
     ["daemon", "stop"] NONE,
         "Stop the daemon; jobs in flight run locally instead",
-        "", [], [],
+        "", [], [("rch daemon stop", "until the next job")],
         Run::Own(daemon::stop);
     ["daemon", "restart"] NONE,
         "Stop the daemon and start it again",
-        "", [], [],
+        "", [], [("rch daemon restart", "after an update of rch")],
         Run::Own(daemon::restart);
     ["daemon", "status"] NONE,
         "Show whether the daemon runs",
-        "Exits 1 if it does not.", [], [],
+        "Exits 1 if it does not.", [], [("rch daemon status --quiet || echo down", "for a script")],
         Run::Own(daemon::status);
     ["daemon", "reload"] NONE,
         "Have the daemon read its configuration again",
-        "A file with mistakes changes nothing.", [], [],
+        "A file with mistakes changes nothing.", [], [("rch daemon reload", "after a change by hand")],
         Run::Own(daemon::reload);
     ["daemon", "logs"] NONE,
         "Show the daemon's log",
@@ -209,7 +211,7 @@ commands! {
         Run::Own(daemon::logs);
     ["workers", "list"] NONE,
         "Show the workers and how they are",
-        "", [], [],
+        "", [], [("rch workers list", "who is there"), ("rch workers list --json", "the same, for a program")],
         Run::Own(workers::list);
     ["workers", "probe"] WORKERS,
         "Connect to workers and tell what is found",
@@ -220,15 +222,15 @@ commands! {
     ["workers", "benchmark"] WORKERS,
         "Measure how fast workers are",
         "The speed, 0 to 100, has its part in the choice of a worker.",
-        [ALL], [],
+        [ALL], [("rch workers benchmark --all", "after a worker was added")],
         Run::Own(probe::benchmark);
     ["workers", "drain"] WORKER,
         "Keep new jobs off a worker",
-        "Jobs that run there go on. It lasts until 'rch workers enable'.", [], [],
+        "Jobs that run there go on. It lasts until 'rch workers enable'.", [], [("rch workers drain css", "before it is rebooted")],
         Run::Own(workers::drain);
     ["workers", "enable"] WORKER,
         "Let new jobs on a drained worker again",
-        "", [], [],
+        "", [], [("rch workers enable css", "when it is back")],
         Run::Own(workers::enable);
     ["workers", "add"] operands("ID [[USER@]HOST[:PORT]]", 1, 2, What::Nothing),
         "Add a worker to workers.toml",
@@ -245,7 +247,7 @@ commands! {
         Run::Own(workers::add);
     ["workers", "remove"] WORKER,
         "Take a worker out of workers.toml",
-        "", [], [],
+        "", [], [("rch workers remove css", "for good")],
         Run::Own(workers::remove);
     ["config", "show"] NONE,
         "Show the settings in force in this directory",
@@ -255,12 +257,12 @@ commands! {
     ["config", "init"] NONE,
         "Write a config.toml with every setting explained",
         "An existing file is left alone.",
-        [PROJECT], [],
+        [PROJECT], [("rch config init", "the user's"), ("rch config init --project", "for this project")],
         Run::Own(config::init);
     ["config", "validate"] NONE,
         "Check every configuration file",
         "Exits 1 if something is wrong; each mistake is shown with its place.",
-        [], [],
+        [], [("rch config validate", "after a change by hand")],
         Run::Own(config::validate);
     ["config", "get"] operands("KEY", 1, 1, What::Key),
         "Print one setting",
@@ -276,43 +278,43 @@ commands! {
         "Put rch's hook into an agent's settings",
         "", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
         [("rch hook install", "for Claude Code"), ("rch hook install --agent codex", "for Codex")],
-        Run::Raw(crate::hook::command);
+        Run::Own(hooks::install);
     ["hook", "uninstall"] NONE,
         "Take rch's hook out again",
-        "", [AGENT, PROJECT], [],
-        Run::Raw(crate::hook::command);
+        "", [AGENT, PROJECT], [("rch hook uninstall", "from Claude Code")],
+        Run::Own(hooks::uninstall);
     ["hook", "status"] NONE,
         "Show where the hook is installed",
-        "", [AGENT, PROJECT], [],
-        Run::Raw(crate::hook::command);
+        "", [AGENT, PROJECT], [("rch hook status", "for every agent")],
+        Run::Own(hooks::status);
     ["hook", "test"] NONE,
         "Show what the hook would answer to a document on stdin",
-        "", [], [],
-        Run::Raw(crate::hook::command);
+        "", [], [("rch hook test", "with a sample"), ("rch hook test < document.json", "with an agent's own")],
+        Run::Own(hooks::test);
     ["hook", "session-start"] NONE,
         "What an agent's session runs first with --masquerade",
         "Not for people.", [], [],
-        Run::Raw(crate::hook::command);
+        Run::Raw(|_, _| crate::hook::verbs::session_start());
     ["masquerade", "install"] operands("[DIR]", 0, 1, What::Nothing),
         "Make links named as compilers, to be put first in PATH",
-        "", [], [],
-        Run::Raw(crate::hook::masquerade::command);
+        "", [], [("rch masquerade install", "in ~/.local/share/rch/bin")],
+        Run::Own(hooks::mask);
     ["masquerade", "uninstall"] operands("[DIR]", 0, 1, What::Nothing),
         "Remove those links",
-        "", [], [],
-        Run::Raw(crate::hook::masquerade::command);
+        "", [], [("rch masquerade uninstall", "from the same place")],
+        Run::Own(hooks::unmask);
     ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
         "Show whether those links are there and come first in PATH",
-        "", [], [],
-        Run::Raw(crate::hook::masquerade::command);
+        "", [], [("rch masquerade status", "is it in PATH?")],
+        Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
         "Show whether a command would be sent away, and why",
         "", [], [("rch classify 'cargo build 2>&1 | tail'", "the walk through the tiers")],
-        Run::Raw(crate::hook::walk::command);
+        Run::Own(hooks::classify);
     ["doctor"] NONE,
         "Find out why nothing goes remote",
         "Every step from the configuration to the workers, each OK or with its remedy. Exits 1 if one is not.",
-        [], [],
+        [], [("rch doctor", "after installation, and whenever something stays here")],
         Run::Own(doctor::main);
     ["completions"] operands("bash|zsh|fish", 1, 1, What::Shell),
         "Print completions for a shell",
@@ -334,6 +336,8 @@ mod tests {
             assert!(COMMANDS[..i].iter().all(|c| c.words != command.words));
             assert!(!command.about.ends_with('.'), "{name}");
             assert!(command.about.len() <= 60, "{name}");
+            let for_people = command.more != "Not for people.";
+            assert_eq!(!command.examples.is_empty(), for_people, "{name}");
             for (line, _) in command.examples {
                 // Global flags may stand in between.
                 let words = line.split(' ').filter(|w| !w.starts_with('-'));

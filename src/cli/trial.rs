@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
+use super::compilers::is_here;
 use super::doctor::{Finding, note, ok, wrong};
 use super::out::clean;
 use crate::error::{Error, cause};
@@ -85,7 +86,7 @@ fn prepare(dir: &Path) -> Result<(fs::File, Trial), Error> {
     fs::create_dir_all(dir).map_err(|e| failed(dir, &e))?;
     let file = fs::File::create(&lock).map_err(|e| failed(&lock, &e))?;
     file.lock().map_err(|e| failed(&lock, &e))?;
-    let trial = match (here("cargo"), here("cc")) {
+    let trial = match (is_here("cargo"), is_here("cc")) {
         (true, _) => CARGO,
         (false, true) => CC,
         _ => return Err(Error::new("there is no compiler here").hint("install one")),
@@ -97,11 +98,6 @@ fn prepare(dir: &Path) -> Result<(fs::File, Trial), Error> {
         fs::write(&path, text).map_err(|e| failed(&path, &e))?;
     }
     Ok((file, trial))
-}
-
-fn here(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(tool).is_file())
 }
 
 fn one(id: &str, dir: &Path, trial: &Trial) -> Finding {
@@ -212,7 +208,7 @@ fn refused(step: &str, id: &str, said: &str) -> Finding {
     }
     let hint = match () {
         () if text.contains("like ours") => {
-            "install that version there; 'rch workers probe' shows what it has".into()
+            "the same version must be there; 'rch workers probe' shows what it has".into()
         }
         () if text.contains("rch is disabled") || text.contains("force_local") => {
             "'rch config show --sources' tells which file or variable says so".into()
@@ -236,7 +232,7 @@ mod tests {
         let said = "rch: cannot run remotely: css: has no rustc like ours (rustc 1.95.0), old: RCH_WORKER names another\n";
         let found = refused("trial css", "css", said);
         assert_eq!(found.text, "has no rustc like ours (rustc 1.95.0)");
-        assert!(found.hint.starts_with("install that version there"));
+        assert!(found.hint.starts_with("the same version must be there"));
         let found = refused(
             "trial css",
             "css",

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::grid::{Cell, Row, draw};
 use super::jobs::said;
-use super::out::{Done, Fail, Ink, Look, clean, mention};
+use super::out::{Done, Fail, Ink, Look, clean, warn};
 use super::parse::Call;
 use super::{Outcome, exit, link, status};
-use crate::config::edit::{self, NewWorker};
+use crate::config::edit::{self, NewWorker, NotAdded};
 use crate::config::workers::{self as fleet, WORKER_KEYS};
-use crate::config::{Value, Worker};
+use crate::config::{Complaint, Value, Worker};
 use crate::error::Error;
 use crate::nearest::nearest;
 use crate::wire::client::Ask;
@@ -158,7 +158,10 @@ pub fn add(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let worker = new_worker(call)?;
     let path = fleet::file();
-    edit::add_worker(&path, &worker).map_err(Fail::config)?;
+    edit::add_worker(&path, &worker).map_err(|why| match why {
+        NotAdded::File(error) => Fail::config(error),
+        NotAdded::Worker(error) => Fail::usage(error),
+    })?;
     reload(&look);
     let id = call.operand(0).unwrap_or_default();
     let mut text = format!("added '{id}' to '{}'\n", path.display());
@@ -175,8 +178,9 @@ fn new_worker(call: &Call) -> Result<NewWorker, Fail> {
         "id",
         Value::Text(call.operand(0).unwrap_or_default().into()),
     )];
-    if let Some(place) = call.operand(1) {
-        worker.extend(place_parts(place)?);
+    match call.operand(1) {
+        Some(place) => worker.extend(place_parts(place)?),
+        None => homeless(call)?,
     }
     for key in WORKER_KEYS {
         let flag = key.name.replace('_', "-");
@@ -195,6 +199,24 @@ fn new_worker(call: &Call) -> Result<NewWorker, Fail> {
     Ok(worker)
 }
 
+/// Without a host, it must be said how else it is reached.
+fn homeless(call: &Call) -> Result<(), Fail> {
+    let id = call.operand(0).unwrap_or_default();
+    match call.given.value("transport").unwrap_or("ssh") {
+        "ssh" => {
+            let error = Error::new(format!("worker '{id}' has no host"));
+            let hint = format!("'rch workers add {id} USER@HOST', or '--transport local'");
+            Err(Fail::usage(error.hint(hint)))
+        }
+        "command" if !call.given.has("command") => {
+            let error = Error::new("'--transport command' needs '--command'");
+            let hint = "each of its words by itself: --command docker --command exec …";
+            Err(Fail::usage(error.hint(hint)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `[USER@]HOST[:PORT]`, where a host in brackets may hold colons.
 fn place_parts(place: &str) -> Result<NewWorker, Fail> {
     let mut parts: NewWorker = vec![];
@@ -211,9 +233,10 @@ fn place_parts(place: &str) -> Result<NewWorker, Fail> {
         parts.push(("user", Value::Text(user.into())));
     }
     if let Some(port) = port {
-        let number: u16 = port
-            .parse()
-            .map_err(|_| Fail::usage(Error::new(format!("'{port}' is no port"))))?;
+        let number: u16 = port.parse().map_err(|_| {
+            let error = Error::new(format!("'{port}' is no port"));
+            Fail::usage(error.hint("a port is a number from 1 to 65535"))
+        })?;
         parts.push(("port", Value::Int(i64::from(number))));
     }
     Ok(parts)
@@ -231,7 +254,10 @@ pub fn remove(call: &Call) -> Outcome {
                 let error = e.hint(format!("did you mean '{near}'?"));
                 Fail::new(exit::USAGE, "not_found", error)
             }
-            (None, true) => Fail::new(exit::USAGE, "not_found", e),
+            (None, true) => {
+                let error = e.hint("'rch workers list' names those there are");
+                Fail::new(exit::USAGE, "not_found", error)
+            }
             _ => Fail::config(e),
         }
     })?;
@@ -251,10 +277,13 @@ pub fn reload(look: &Look) {
         ..*look
     };
     let told = link::connect(&quiet).and_then(|mut daemon| link::order(&mut daemon, &Ask::Reload));
-    if let Err(fail) = told
-        && fail.code != "daemon_absent"
-    {
-        mention(look, &format!("rchd was not told: {}", fail.error.text()));
+    match told {
+        Err(fail) if fail.code == "daemon_absent" => {}
+        Err(fail) if !look.quiet => {
+            let fault = format!("rchd has not taken it: {}", fail.error);
+            warn(look, &[Complaint(fault)]);
+        }
+        _ => {}
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::keys::{KEYS, Key, SECTIONS};
-use super::{Value, file};
+use super::{Complaint, Value, file};
 use crate::error::{Error, Result};
 
 /// Sets one key of a config.toml, making the file if there is none. A commented-out default is
@@ -41,8 +41,10 @@ fn section<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Tabl
     let item = document
         .entry(name)
         .or_insert_with(|| Item::Table(Table::new()));
-    item.as_table_mut()
-        .ok_or_else(|| Error::new(format!("'{name}' is not written as a table [{name}]")))
+    item.as_table_mut().ok_or_else(|| {
+        Error::new(format!("'{name}' is not written as a table [{name}]"))
+            .hint("edit the file by hand")
+    })
 }
 
 /// Turns `# key = …` below the key's section into `key = …`, so that a value set by command lands
@@ -84,21 +86,37 @@ fn assigns(line: &str, name: &str) -> bool {
 /// A worker to be added, as text for each key in `WORKER_KEYS` that is set.
 pub type NewWorker = Vec<(&'static str, Value)>;
 
+/// Why a worker was not added.
+#[derive(Debug)]
+pub enum NotAdded {
+    /// The file is wrong already, or cannot be changed.
+    File(Error),
+    /// The file would be wrong with it.
+    Worker(Error),
+}
+
 /// Appends a `[[workers]]` table; the result is checked as a whole before it is written.
 ///
 /// # Errors
-/// If the file is unsound before or after.
-pub fn add_worker(path: &Path, worker: &NewWorker) -> Result<()> {
-    let text = current(path)?;
-    let mut document = parse(path, &text)?;
+/// By what is at fault; then the file is as it was.
+pub fn add_worker(path: &Path, worker: &NewWorker) -> std::result::Result<(), NotAdded> {
+    let text = current(path).map_err(NotAdded::File)?;
+    let mut document = parse(path, &text).map_err(NotAdded::File)?;
     let mut table = Table::new();
     for (name, new) in worker {
         table.insert(name, value(new.toml()));
     }
-    workers(&mut document)?.push(table);
+    let tables = workers(&mut document).map_err(NotAdded::File)?;
+    tables.push(table);
+    if let Some(fault) = fault(path, &text) {
+        return Err(NotAdded::File(error(fault.parts().0, &fault)));
+    }
     let text = document.to_string();
-    sound(path, &text)?;
-    replace(path, &text)
+    // Its place is in a file that nobody has seen.
+    if let Some(fault) = fault(path, &text) {
+        return Err(NotAdded::Worker(error(fault.bare(), &fault)));
+    }
+    replace(path, &text).map_err(NotAdded::File)
 }
 
 /// Takes a worker out.
@@ -130,17 +148,15 @@ fn workers(document: &mut DocumentMut) -> Result<&mut ArrayOfTables> {
         })
 }
 
-fn sound(path: &Path, text: &str) -> Result<()> {
-    let fleet = super::workers::parse(path, text);
-    match fleet.errors.first().map(|c| c.parts()) {
-        None => Ok(()),
-        Some((text, hint)) => {
-            let error = Error::new(text);
-            Err(match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            })
-        }
+/// The first thing that makes a fleet unusable.
+fn fault(path: &Path, text: &str) -> Option<Complaint> {
+    super::workers::parse(path, text).errors.into_iter().next()
+}
+
+fn error(text: &str, fault: &Complaint) -> Error {
+    match fault.parts().1 {
+        Some(hint) => Error::new(text).hint(hint),
+        None => Error::new(text),
     }
 }
 
@@ -285,12 +301,9 @@ mod tests {
             text,
             format!("{start}\n[[workers]]\nid = \"b\"\nhost = \"i\"\n")
         );
-        assert!(
-            add_worker(&path, &new)
-                .unwrap_err()
-                .text()
-                .contains("twice")
-        );
+        let twice = add_worker(&path, &new).unwrap_err();
+        let said = "worker 'b' is there twice";
+        assert!(matches!(twice, NotAdded::Worker(e) if e.text() == said));
         remove_worker(&path, "b").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), start);
         assert!(remove_worker(&path, "b").is_err());

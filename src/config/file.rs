@@ -97,7 +97,8 @@ impl Places<'_> {
     pub fn parse(&self) -> Result<Document<String>, Complaint> {
         Document::parse(self.text.to_string()).map_err(|e| {
             let first = e.message().lines().next().unwrap_or("not TOML");
-            self.complain(e.span(), first.trim(), None)
+            let text = first.trim().replace('`', "'");
+            self.complain(e.span(), &text, None)
         })
     }
 }
@@ -173,7 +174,7 @@ impl Found<'_> {
         let hint = match (nearest(name, here), elsewhere) {
             (_, Some(key)) => Some(format!("'{name}' belongs in [{}]", key.section)),
             (Some(near), None) => Some(format!("did you mean '{near}'?")),
-            (None, None) => None,
+            (None, None) => Some("'rch config show' lists the keys".into()),
         };
         let text = format!("unknown key '{section}.{name}'");
         self.complain(at.and_then(TomlKey::span), &text, hint.as_deref());
@@ -199,7 +200,8 @@ impl Found<'_> {
                 format!("unknown key '{name}'"),
                 nearest(name, KEYS.iter().map(|k| k.name))
                     .and_then(|near| KEYS.iter().find(|k| k.name == near))
-                    .map(|key| format!("did you mean '{}' in [{}]?", key.name, key.section)),
+                    .map(|key| format!("did you mean '{}' in [{}]?", key.name, key.section))
+                    .or(Some("'rch config show' lists the keys".into())),
             ),
         };
         // A table written by its header has no key span of its own worth pointing at in some
@@ -253,7 +255,10 @@ mod tests {
                 "hook = 3\n",
                 "/c.toml:1:1: 'hook' is a section, not a key\nhint: write [hook] on a line of its own",
             ),
-            ("xyzzy = 1\n", "/c.toml:1:1: unknown key 'xyzzy'"),
+            (
+                "xyzzy = 1\n",
+                "/c.toml:1:1: unknown key 'xyzzy'\nhint: 'rch config show' lists the keys",
+            ),
         ];
         for (text, complaint) in cases {
             assert_eq!(complaints(text, Scope::UserOnly), [complaint], "{text}");

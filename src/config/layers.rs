@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::file::{self, Setting};
 use super::keys::{KEYS, Key, Scope};
 use super::{Complaint, Config, Kind, Value, vars::Var};
+use crate::paths::MAX_SOCKET;
 use crate::sys::process::getuid;
 
 /// Where a value came from.
@@ -147,7 +148,7 @@ impl Settings {
                 Some(Ok(value)) => self.set(key, value, Source::Env(var.name)),
                 Some(Err(why)) => self
                     .complaints
-                    .push(Complaint(format!("bad value in {}: {why}", var.name))),
+                    .push(Complaint(format!("bad value for '{}': {why}", var.name))),
                 None => {}
             }
         }
@@ -174,26 +175,41 @@ impl Settings {
         let mut out = vec![];
         if config.general.force_local && config.general.force_remote {
             let text = "'general.force_local' and 'general.force_remote' are both true";
-            out.push(Complaint(format!(
-                "{text}\nhint: force_local wins; remove one"
-            )));
+            out.push(self.about(
+                "general.force_remote",
+                &format!("{text}\nhint: force_local wins; remove one"),
+            ));
         }
         let socket = config.general.socket_path.as_os_str().len();
         if socket > MAX_SOCKET {
-            out.push(Complaint(format!(
-                "'general.socket_path' is {socket} bytes long, the kernel takes {MAX_SOCKET}\n\
-                 hint: choose a shorter path"
-            )));
+            out.push(self.about(
+                "general.socket_path",
+                &format!(
+                    "'general.socket_path' is {socket} bytes long, the kernel takes {MAX_SOCKET}\n\
+                     hint: choose a shorter path"
+                ),
+            ));
         }
         if !config.general.socket_path.is_absolute() {
-            out.push(Complaint("'general.socket_path' is not absolute".into()));
+            out.push(self.about(
+                "general.socket_path",
+                "'general.socket_path' is not absolute\nhint: let it begin with '/' or '~/'",
+            ));
         }
         out
     }
-}
 
-/// `sun_path` of unix(7), without its final NUL.
-const MAX_SOCKET: usize = 107;
+    /// A complaint about a key's value, with the place where that stands.
+    pub fn about(&self, path: &str, text: &str) -> Complaint {
+        let key = Key::find(path).expect("BUG: a key outside the table");
+        Complaint(match &self.get(key).source {
+            Source::User { path, line } | Source::Project { path, line } => {
+                format!("{}:{line}: {text}", path.display())
+            }
+            Source::Default | Source::Env(_) => text.into(),
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -175,6 +175,23 @@ impl Complaint {
         text.contains(": unknown key '") || text.contains(": unknown section '")
     }
 
+    /// Line and column, if it begins with `path:line:column:`.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        let (place, _) = self.0.split_once(": ")?;
+        let mut numbers = place.rsplit(':');
+        let column = numbers.next()?.parse().ok()?;
+        Some((numbers.next()?.parse().ok()?, column))
+    }
+
+    /// The sentence without the place it is about.
+    pub fn bare(&self) -> &str {
+        let (text, _) = self.parts();
+        match (self.place(), text.split_once(": ")) {
+            (Some(_), Some((_, rest))) => rest,
+            _ => text,
+        }
+    }
+
     /// The sentence and the remedy.
     pub fn parts(&self) -> (&str, Option<&str>) {
         match self.0.split_once("\nhint: ") {

@@ -20,7 +20,11 @@ pub(super) fn of(entry: &Entry<'_>) -> Vec<Objection> {
     };
     let (id, host, user) = (entry.text("id"), entry.text("host"), entry.text("user"));
     match name_fault(&id, "._-") {
-        Some(_) if id.is_empty() => object("id", "a worker without an 'id'".into(), None),
+        Some(_) if id.is_empty() => object(
+            "id",
+            "a worker without an 'id'".into(),
+            Some("add id = \"…\", a name of its own"),
+        ),
         Some(why) => object("id", format!("bad worker id '{}': {why}", shown(&id)), None),
         None => {}
     }

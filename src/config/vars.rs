@@ -57,7 +57,7 @@ pub const VARS: &[Var] = &[
     over(
         "RCH_SSH_CONTROL_PERSIST_SECS",
         "transfer.ssh_control_persist_secs",
-        "How long an idle ssh connection is kept",
+        "How long an idle connection is kept",
     ),
     over(
         "RCH_STREAM_MODE",

@@ -116,6 +116,7 @@ pub fn parse(path: &Path, text: &str) -> Fleet {
         Ok(document) => reading.root(document.as_table()),
         Err(complaint) => reading.fleet.errors.push(complaint),
     }
+    reading.fleet.errors.sort_by_key(Complaint::place);
     reading.fleet
 }
 
@@ -221,10 +222,13 @@ impl Reading<'_> {
                 continue;
             }
             let near = nearest(name, WORKER_KEYS.iter().map(|k| k.name));
-            let hint = near.map(|n| format!("did you mean '{n}'?"));
+            let hint = match near {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => "rch-config(5) lists the keys".into(),
+            };
             let span = table.key(name).and_then(TomlKey::span).or(item.span());
             let text = format!("unknown key '{name}'");
-            let complaint = self.places.complain(span, &text, hint.as_deref());
+            let complaint = self.places.complain(span, &text, Some(&hint));
             self.fleet.warnings.push(complaint);
         }
     }

@@ -32,6 +32,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 const FRAME: Duration = Duration::from_millis(100);
 /// More clients than this are turned away, and run locally.
 const CLIENTS: usize = 1000;
+/// What becomes of a broken file.
+const OLD_IN_FORCE: &str =
+    "what was in force stays so; 'rch config validate' shows everything that is wrong";
 
 pub(super) struct Client {
     pub(super) conn: Conn,
@@ -267,10 +270,10 @@ impl Daemon {
                 self.tell(id, &FromDaemon::End);
                 self.leaving = true;
             }
-            Ask::Reload => {
-                self.reload();
-                self.tell(id, &FromDaemon::End);
-            }
+            Ask::Reload => match self.reload().first() {
+                Some(complaint) => self.refuse(id, complaint.parts().0, OLD_IN_FORCE),
+                None => self.tell(id, &FromDaemon::End),
+            },
             Ask::Logs { job } => self.show_record(id, JobId(job)),
             Ask::Cancel { job } => self.cancel_asked(id, JobId(job)),
             Ask::Drain { worker, on } => self.drain_asked(id, &worker, on),
@@ -348,7 +351,14 @@ impl Daemon {
         let wanted =
             |w: &&super::Worker| names.is_empty() || names.iter().any(|n| n == w.id().as_str());
         let workers = self.workers.iter().filter(wanted);
-        Some(workers.map(|w| w.id().clone()).collect())
+        let ids: Vec<WorkerId> = workers.map(|w| w.id().clone()).collect();
+        // Nobody's answer would be the last.
+        if ids.is_empty() {
+            let hint = "'rch workers add ID USER@HOST' adds one";
+            self.refuse(id, "there is no worker", hint);
+            return None;
+        }
+        Some(ids)
     }
 
     fn probe_asked(&mut self, id: ClientId, names: &[String]) {

@@ -30,8 +30,6 @@ const CONNECTS: usize = 4;
 /// First pause after a failed connection; doubled each time.
 const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// An idle session beyond the first is ended after this.
-const IDLE: Duration = Duration::from_secs(300);
 /// A second loss of a standing connection within this is no accident.
 const AGAIN: Duration = Duration::from_secs(5);
 /// A program that was missing may have been installed after this.
@@ -508,10 +506,11 @@ impl Daemon {
     /// Sessions that nobody needs: all but one idle one per worker, after a while.
     fn end_surplus(&mut self) {
         let now = self.now;
+        let keep = Duration::from_secs(self.config.transfer.ssh_control_persist_secs);
         let old: Vec<SessionId> = self
             .sessions
             .iter()
-            .filter(|(_, s)| s.state() == State::Ready && now >= s.idle_since() + IDLE)
+            .filter(|(_, s)| s.state() == State::Ready && now >= s.idle_since() + keep)
             .map(|(id, _)| *id)
             .collect();
         for id in old {

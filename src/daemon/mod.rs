@@ -14,6 +14,7 @@ mod explain;
 mod jobs;
 mod keep;
 mod links;
+mod reasons;
 mod report;
 mod start;
 mod survey;
@@ -109,7 +110,7 @@ struct Daemon {
     known: Arc<Known>,
     recent: VecDeque<status::Job>,
     totals: status::Totals,
-    local_reasons: HashMap<String, u64>,
+    local_reasons: reasons::Reasons,
     /// For commands that run here after all, and the processes that hold them.
     local_slots: Arc<Slots>,
     locals: HashMap<u64, clients::LocalRun>,
@@ -218,7 +219,9 @@ impl Daemon {
     fn hear_signals(&mut self) {
         while let Some(number) = self.signals.next() {
             match number {
-                signal::SIGHUP => self.reload(),
+                signal::SIGHUP => {
+                    let _ = self.reload();
+                }
                 signal::SIGCHLD => {}
                 _ => self.leaving = true,
             }

@@ -44,13 +44,7 @@ impl Daemon {
 
     fn totals(&self) -> status::Totals {
         let mut totals = self.totals.clone();
-        let mut reasons: Vec<(String, u64)> = self
-            .local_reasons
-            .iter()
-            .map(|(r, n)| (r.clone(), *n))
-            .collect();
-        reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        totals.local_reasons = reasons;
+        totals.local_reasons = self.local_reasons.list();
         totals
     }
 

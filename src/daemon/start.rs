@@ -87,9 +87,8 @@ fn options(args: impl Iterator<Item = OsString>) -> Result<std::result::Result<O
             Some("-h" | "--help") => return Ok(Err(HELP.into())),
             Some("-V" | "--version") => return Ok(Err(format!("rchd {VERSION}\n"))),
             _ => {
-                return Err(
-                    Error::new(format!("unknown argument '{}'", arg.display())).hint("rchd --help")
-                );
+                return Err(Error::new(format!("unknown argument '{}'", arg.display()))
+                    .hint("'rchd --help' shows what it takes"));
             }
         }
     }
@@ -118,7 +117,7 @@ fn run(options: &Options) -> Result<()> {
     let listener = listen(&socket_path)?;
     spool::sweep(&cache.join("jobs"), KEEP_OUTPUT);
     let mut daemon = build(options, cache, socket_path, config, signals, listener)?;
-    daemon.reload_workers();
+    let _ = daemon.reload_workers();
     daemon.announce(options.background);
     daemon.run()
 }
@@ -168,7 +167,7 @@ fn build(
         known: Arc::new(Known::default()),
         recent: VecDeque::new(),
         totals: status::Totals::default(),
-        local_reasons: HashMap::new(),
+        local_reasons: super::reasons::Reasons::default(),
         local_slots: Slots::new(local_slots),
         locals: HashMap::new(),
         bench_here: None,
@@ -196,28 +195,34 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration again; what is broken stays as it was.
-    pub(super) fn reload(&mut self) {
-        let (config, complaints) = Config::load(Path::new("/"), |name| std::env::var(name).ok());
+    /// Reads the configuration again; what is broken stays as it was. Answers what is wrong.
+    pub(super) fn reload(&mut self) -> Vec<Complaint> {
+        let (config, mut complaints) =
+            Config::load(Path::new("/"), |name| std::env::var(name).ok());
         for complaint in &complaints {
             warn!("{}", complaint.0);
         }
         // A name that nobody knows takes nothing away; anything else may have.
-        if complaints.iter().all(Complaint::is_harmless) {
+        complaints.retain(|c| !c.is_harmless());
+        if complaints.is_empty() {
             self.config = config;
         }
-        self.reload_workers();
+        complaints.extend(self.reload_workers());
+        complaints
     }
 
-    pub(super) fn reload_workers(&mut self) {
-        match config::workers() {
-            Ok(workers) => self.set_workers(workers),
-            Err(complaints) => {
-                for complaint in complaints {
-                    warn!("{}", complaint.0);
-                }
+    pub(super) fn reload_workers(&mut self) -> Vec<Complaint> {
+        let complaints = match config::workers() {
+            Ok(workers) => {
+                self.set_workers(workers);
+                vec![]
             }
+            Err(complaints) => complaints,
+        };
+        for complaint in &complaints {
+            warn!("{}", complaint.0);
         }
+        complaints
     }
 }
 

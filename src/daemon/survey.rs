@@ -149,7 +149,9 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
 fn too_large(manifest: &Manifest, limit_mb: u64) -> Result<()> {
     let mb = manifest.total_bytes() >> 20;
     if mb > limit_mb {
-        let text = format!("the project holds {mb} MB, transfer.max_transfer_mb allows {limit_mb}");
+        let text = format!(
+            "the project holds more than transfer.max_transfer_mb allows ({mb} MB, {limit_mb} MB)"
+        );
         return Err(Error::new(text).hint("exclude what a build does not need, in .rchignore"));
     }
     Ok(())

@@ -95,7 +95,7 @@ pub fn edit(settings: &mut Value, agent: Agent, rch: &str, edit: Edit) -> Result
     };
     let root = settings
         .as_object_mut()
-        .ok_or_else(|| shape("the document"))?;
+        .ok_or_else(|| Error::new("not a JSON object").hint("mend it, or move it away"))?;
     let wanted = match edit {
         Edit::Install { masquerade: true } => Some(("SessionStart", session_group(rch))),
         Edit::Install { masquerade: false } => Some((agent.event(), agent.group(rch))),

@@ -89,29 +89,25 @@ pub fn default_dir() -> PathBuf {
     paths::home().join(".local/share/rch/bin")
 }
 
-/// `rch masquerade install|uninstall|status [DIR]`.
-pub fn command(args: &[OsString]) -> i32 {
-    let dir = args.get(1).map_or_else(default_dir, PathBuf::from);
-    let usual = args.len() <= 2 && !dir.as_os_str().as_encoded_bytes().starts_with(b"-");
-    let done = match args.first().and_then(|a| a.to_str()) {
-        Some("install") if usual => install(&dir),
-        Some("uninstall") if usual => uninstall(&dir),
-        Some("status") if usual => status(&dir),
-        _ => {
-            complain(&Error::new(
-                "usage: rch masquerade install|uninstall|status [DIR]",
-            ));
-            return exit::USAGE;
-        }
-    };
-    match done {
-        Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            0
-        }
-        Err(err) => {
-            complain(&err);
-            exit::FAILED
+/// A folder of links.
+#[derive(Debug)]
+pub struct Links {
+    pub dir: PathBuf,
+    /// Those that are ours, or that were made or removed.
+    pub count: usize,
+    /// The folder comes first in PATH.
+    pub first: bool,
+}
+
+impl Links {
+    fn new(dir: &Path, count: usize) -> Links {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Links {
+            dir: dir.into(),
+            count,
+            first: std::env::split_paths(&path)
+                .next()
+                .is_some_and(|d| d == dir),
         }
     }
 }
@@ -125,14 +121,17 @@ fn is_ours(link: &Path, rch: &Path) -> bool {
     std::fs::read_link(link).is_ok_and(|to| to == rch)
 }
 
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    std::path::absolute(dir).map_err(|e| Error::path("resolve", dir, &e))
+}
+
 /// Makes the links.
 ///
 /// # Errors
 /// Something else stands in the way, or the folder cannot be written.
-pub fn install(dir: &Path) -> Result<String> {
-    let rch = own_path()?;
-    std::fs::create_dir_all(dir).map_err(|e| Error::path("create", dir, &e))?;
-    let dir = &std::path::absolute(dir).map_err(|e| Error::path("resolve", dir, &e))?;
+pub fn install(dir: &Path) -> Result<Links> {
+    let (rch, dir) = (own_path()?, absolute(dir)?);
+    std::fs::create_dir_all(&dir).map_err(|e| Error::path("create", &dir, &e))?;
     for name in names::LINKS {
         let link = dir.join(name);
         if is_ours(&link, &rch) {
@@ -142,49 +141,33 @@ pub fn install(dir: &Path) -> Result<String> {
         if link.is_symlink() && !link.exists() {
             std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
         }
-        std::os::unix::fs::symlink(&rch, &link).map_err(|e| Error::path("link", &link, &e))?;
+        std::os::unix::fs::symlink(&rch, &link).map_err(|e| {
+            Error::path("link", &link, &e).hint("move it away, or name another folder")
+        })?;
     }
-    Ok(format!(
-        "{} links in {}\nput it first: export PATH=\"{}:$PATH\"\n",
-        names::LINKS.len(),
-        dir.display(),
-        dir.display()
-    ))
+    Ok(Links::new(&dir, names::LINKS.len()))
 }
 
-fn uninstall(dir: &Path) -> Result<String> {
-    let rch = own_path()?;
-    let mut gone = 0u32;
-    for link in names::LINKS
-        .iter()
-        .map(|n| dir.join(n))
-        .filter(|l| is_ours(l, &rch))
-    {
+/// Removes the links, and the folder if nothing else is in it.
+///
+/// # Errors
+/// One cannot be removed.
+pub fn uninstall(dir: &Path) -> Result<Links> {
+    let (rch, dir) = (own_path()?, absolute(dir)?);
+    let ours = names::LINKS.iter().map(|n| dir.join(n));
+    let mut gone = 0;
+    for link in ours.filter(|l| is_ours(l, &rch)) {
         std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
-        gone = gone.saturating_add(1);
+        gone += 1;
     }
-    let _ = std::fs::remove_dir(dir); // stays if anything else is in it
-    Ok(format!("{gone} links removed from {}\n", dir.display()))
+    let _ = std::fs::remove_dir(&dir);
+    Ok(Links::new(&dir, gone))
 }
 
-fn status(dir: &Path) -> Result<String> {
-    let rch = own_path()?;
-    let links = names::LINKS
-        .iter()
-        .filter(|n| is_ours(&dir.join(n), &rch))
-        .count();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let first = std::env::split_paths(&path)
-        .next()
-        .is_some_and(|d| d == dir);
-    let place = if first {
-        "first in PATH"
-    } else {
-        "not first in PATH"
-    };
-    Ok(format!(
-        "{links} of {} links in {}, {place}\n",
-        names::LINKS.len(),
-        dir.display()
-    ))
+/// # Errors
+/// Our own path is not to be found.
+pub fn status(dir: &Path) -> Result<Links> {
+    let (rch, dir) = (own_path()?, absolute(dir)?);
+    let ours = |name: &&&str| is_ours(&dir.join(name), &rch);
+    Ok(Links::new(&dir, names::LINKS.iter().filter(ours).count()))
 }

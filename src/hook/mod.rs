@@ -19,8 +19,7 @@ pub mod rewrite;
 pub mod rules;
 pub mod settings;
 pub mod starlark;
-mod verbs;
+pub mod verbs;
 pub mod walk;
 
 pub use early::{early, worth_reading};
-pub use verbs::command;

@@ -14,7 +14,7 @@ use super::rules::{Rule, Rules};
 use crate::paths;
 
 /// Settings that the machine's owner imposes: one file, and parts in a folder beside it.
-const MANAGED: &str = "/etc/claude-code";
+pub const MANAGED: &str = "/etc/claude-code";
 
 /// Claude Code's own folder.
 pub fn claude_dir() -> PathBuf {

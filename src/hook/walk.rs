@@ -1,87 +1,131 @@
 //! `rch classify 'COMMAND'`: the five tiers, what each took, and the verdict.
 //!
-//! In the order of their numbers. The hook itself sieves by keyword first, on the raw document.
+//! In the order of their numbers. The hook itself sieves by keyword first, on the raw document. What is
+//! found is a `Walk`; it can be read as lines by people and as data by machines.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Instant;
+
+use serde_json::{Value, json};
 
 use super::rewrite;
 use crate::classify::text::{self, Stays};
 use crate::classify::{Accepted, keywords};
-use crate::config::Config;
-use crate::exit;
 
-/// The walk of one command through the tiers, in words; and whether any of it goes.
-pub fn walk(command: &str, threshold: f64) -> (String, bool) {
-    let mut out = String::new();
-    let mut tier = |number: u32, name: &str, since: Instant, said: &str| {
-        let _ = writeln!(
-            out,
-            "tier {number}  {name:<10} {:>7.1} us  {said}",
-            since.elapsed().as_secs_f64() * 1e6
-        );
-    };
+/// A command's way through the tiers.
+#[derive(Debug, Default)]
+pub struct Walk {
+    tiers: Vec<Tier>,
+    /// The compile words of the text, in its order.
+    words: Vec<Word>,
+    /// The command as the agent's shell would get it; `None` if nothing goes.
+    pub rewritten: Option<String>,
+}
+
+#[derive(Debug)]
+struct Tier {
+    number: u32,
+    name: &'static str,
+    micros: f64,
+    said: String,
+}
+
+#[derive(Debug)]
+struct Word {
+    at: usize,
+    goes: bool,
+    said: String,
+}
+
+impl Walk {
+    /// Whether any of it goes.
+    pub fn goes(&self) -> bool {
+        self.rewritten.is_some()
+    }
+
+    fn tier(&mut self, number: u32, name: &'static str, since: Instant, said: impl Into<String>) {
+        self.tiers.push(Tier {
+            number,
+            name,
+            micros: since.elapsed().as_secs_f64() * 1e6,
+            said: said.into(),
+        });
+    }
+
+    /// A line for each tier, and one for each compile word.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for t in &self.tiers {
+            let (number, name, micros, said) = (t.number, t.name, t.micros, &t.said);
+            let _ = writeln!(out, "tier {number}  {name:<10} {micros:>7.1} us  {said}");
+        }
+        for word in &self.words {
+            let _ = writeln!(out, "        at byte {:<4} {}", word.at, word.said);
+        }
+        out
+    }
+
+    pub fn data(&self) -> Value {
+        let tier = |t: &Tier| json!({ "tier": t.number, "name": t.name, "us": rounded(t.micros), "said": t.said });
+        let word = |w: &Word| json!({ "at": w.at, "goes": w.goes, "said": w.said });
+        json!({
+            "goes": self.goes(),
+            "tiers": self.tiers.iter().map(tier).collect::<Vec<_>>(),
+            "words": self.words.iter().map(word).collect::<Vec<_>>(),
+            "rewritten": self.rewritten,
+        })
+    }
+}
+
+/// To tenths, as people are shown it.
+fn rounded(micros: f64) -> f64 {
+    (micros * 10.0).round() / 10.0
+}
+
+/// Walks one command through the tiers.
+pub fn walk(command: &str, threshold: f64) -> Walk {
+    let mut walk = Walk::default();
     let start = Instant::now();
     if command.trim().is_empty() {
-        tier(0, "content", start, "stays: no content");
-        return (out, false);
+        walk.tier(0, "content", start, "stays: no content");
+        return walk;
     }
-    tier(0, "content", start, "a shell command");
+    walk.tier(0, "content", start, "a shell command");
     let start = Instant::now();
     if let Err(left) = crate::shell::parse(command.as_bytes()) {
-        tier(1, "structure", start, &format!("stays: {}", left.text()));
-        return (out, false);
+        walk.tier(1, "structure", start, format!("stays: {}", left.text()));
+        return walk;
     }
-    tier(1, "structure", start, "understood");
+    walk.tier(1, "structure", start, "understood");
     let start = Instant::now();
-    let mentioned = keywords::mentioned(command.as_bytes());
-    tier(
-        2,
-        "keywords",
-        start,
-        if mentioned {
-            "a tool may be named"
-        } else {
-            "stays: no tool is named"
-        },
-    );
-    if !mentioned {
-        return (out, false);
+    if !keywords::mentioned(command.as_bytes()) {
+        walk.tier(2, "keywords", start, "stays: no tool is named");
+        return walk;
     }
+    walk.tier(2, "keywords", start, "a tool may be named");
     let start = Instant::now();
     let reading = match text::read(command.as_bytes(), threshold) {
         Ok(reading) => reading,
         Err(alone) => {
-            tier(3, "never", start, &format!("stays: {}", alone.text()));
-            return (out, false);
+            walk.tier(3, "never", start, format!("stays: {}", alone.text()));
+            return walk;
         }
     };
-    tier(3, "never", start, "nothing forbids it as a whole");
-    tier(
-        4,
-        "match",
-        start,
-        &format!(
-            "{} of {} commands go",
-            reading.places().len(),
-            reading.found.len()
-        ),
-    );
-    for found in &reading.found {
-        let _ = writeln!(
-            out,
-            "        at byte {:<4} {}",
-            found.at,
-            verdict(&found.verdict)
-        );
-    }
+    walk.tier(3, "never", start, "nothing forbids it as a whole");
     let places = reading.places();
-    if let Some(text) = rewrite::insert(command, &places, "rch").filter(|_| !places.is_empty()) {
-        let _ = writeln!(out, "rewritten: {text}");
-    }
-    (out, !places.is_empty())
+    let said = format!("{} of {} commands go", places.len(), reading.found.len());
+    walk.tier(4, "match", start, said);
+    walk.words = reading
+        .found
+        .iter()
+        .map(|found| Word {
+            at: found.at,
+            goes: found.verdict.is_ok(),
+            said: verdict(&found.verdict),
+        })
+        .collect();
+    walk.rewritten = rewrite::insert(command, &places, "rch").filter(|_| !places.is_empty());
+    walk
 }
 
 fn verdict(verdict: &Result<Accepted, Stays>) -> String {
@@ -95,23 +139,4 @@ fn verdict(verdict: &Result<Accepted, Stays>) -> String {
         Err(Stays::Inert) => "stays: in a function's body".into(),
         Err(Stays::Quoted) => "stays: its name is quoted".into(),
     }
-}
-
-/// `rch classify 'COMMAND'`; exit status 0 if something goes, 1 if all stays.
-pub fn command(args: &[OsString]) -> i32 {
-    let [text] = args else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "rch: 'classify' takes one command, in quotes"
-        );
-        return exit::USAGE;
-    };
-    let cwd = std::env::current_dir().unwrap_or_default();
-    let (config, _) = Config::load(&cwd, |name| std::env::var(name).ok());
-    let (walk, goes) = walk(
-        &text.to_string_lossy(),
-        config.compilation.confidence_threshold,
-    );
-    let _ = std::io::stdout().write_all(walk.as_bytes());
-    i32::from(!goes)
 }

@@ -25,6 +25,22 @@ pub fn line(worker: &Worker, program: &Path, again: bool) -> String {
     }
 }
 
+/// Runs `command`, which is relative to the home there.
+pub fn there(worker: &Worker, command: &str) -> String {
+    match &worker.transport {
+        Transport::Local => format!("cd && {command}"),
+        Transport::Command(prefix) => {
+            let prefix: Vec<String> = prefix.iter().map(|w| quoted(w)).collect();
+            format!("{} sh -c 'cd && {command}'", prefix.join(" "))
+        }
+        Transport::Ssh => format!(
+            "ssh{} {} {command}",
+            options(worker, "-p"),
+            target(worker, false)
+        ),
+    }
+}
+
 fn by_ssh(worker: &Worker, program: &str, again: bool) -> String {
     let ssh = format!("ssh{} {}", options(worker, "-p"), target(worker, false));
     let scp = format!("scp{} {program}", options(worker, "-P"));

@@ -20,7 +20,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::grid::bytes;
-use super::out::{self, Look, clean};
+use super::out::{self, Fail, Look, clean};
 use super::parse::Given;
 use super::status::count;
 use crate::classify;
@@ -49,56 +49,20 @@ const FORWARDED: [i32; 4] = [
     signal::SIGQUIT,
 ];
 
-/// Runs the command line `rch exec [FLAG…] [--] ARGV…`, given from the first flag on.
-pub fn main(args: &[OsString]) -> i32 {
-    let (given, argv) = match flags(args) {
-        Ok(read) => read,
-        Err(error) => {
-            out::complain(&error);
-            return exit::USAGE;
-        }
-    };
+/// Runs what stands behind `rch exec [FLAG…] [--]`.
+pub fn main(given: &Given, argv: &[OsString]) -> i32 {
+    if argv.is_empty() {
+        let error = Error::new("'rch exec' needs a command");
+        let fail = Fail::usage(error.hint("'rch exec --help' explains it"));
+        return out::finish(&Look::here(given), "exec", Err(fail));
+    }
     if let Err(refusal) = classify::argv(argv) {
-        let text = format!("exec: '{}' is not sent away: {refusal}", argv[0].display());
-        out::complain(&Error::new(text).hint("run it without 'rch exec'"));
-        return exit::NOT_COMPILE;
+        let text = format!("'{}' is not sent away: {refusal}", argv[0].display());
+        let error = Error::new(text).hint("run it without 'rch exec'");
+        let fail = Fail::new(exit::NOT_COMPILE, "usage", error);
+        return out::finish(&Look::here(given), "exec", Err(fail));
     }
-    Run::new(argv, &given).go()
-}
-
-/// Our own flags stand before the command, so that nothing of its own is taken for one.
-fn flags(args: &[OsString]) -> Result<(Given, &[OsString]), Error> {
-    let mut given = Given::default();
-    for (at, arg) in args.iter().enumerate() {
-        let name = match arg.to_str() {
-            Some("--") => return command(&args[at + 1..]).map(|argv| (given, argv)),
-            Some("-v" | "--verbose") => "verbose",
-            Some("-q" | "--quiet") => "quiet",
-            // How a job's output looks is the job's own business.
-            Some(flag) if ["--json", "--format", "--color"].contains(&before_equals(flag)) => {
-                continue;
-            }
-            Some(flag) if flag.starts_with('-') => {
-                let error = Error::new(format!("exec: unknown flag '{flag}'"));
-                return Err(error
-                    .hint("flags of the command stand behind it, as in 'rch exec -- make -j4'"));
-            }
-            _ => return command(&args[at..]).map(|argv| (given, argv)),
-        };
-        given.0.push((name, String::new()));
-    }
-    command(&[]).map(|argv| (given, argv))
-}
-
-fn before_equals(flag: &str) -> &str {
-    flag.split('=').next().unwrap_or(flag)
-}
-
-fn command(argv: &[OsString]) -> Result<&[OsString], Error> {
-    match argv {
-        [] => Err(Error::new("exec: a command is missing").hint("'rch exec --help' explains it")),
-        argv => Ok(argv),
-    }
+    Run::new(argv, given).go()
 }
 
 /// One command on its way.
@@ -279,34 +243,4 @@ fn say(text: &str) {
 
 fn flag(name: &str) -> bool {
     is_on(std::env::var(name).ok().as_deref())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(args: &[&str]) -> Result<(Vec<&'static str>, Vec<String>), String> {
-        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        let (given, argv) = flags(&args).map_err(|e| e.text().to_owned())?;
-        let words = argv.iter().map(|a| a.display().to_string()).collect();
-        Ok((given.0.iter().map(|(name, _)| *name).collect(), words))
-    }
-
-    #[test]
-    fn flags_before_the_command_are_ours_and_those_behind_it_are_not() {
-        let (ours, command) = read(&["-q", "--verbose", "--", "make", "-q"]).unwrap();
-        assert_eq!(ours, ["quiet", "verbose"]);
-        assert_eq!(command, ["make", "-q"]);
-        let (ours, command) = read(&["--color=always", "make", "--", "-v"]).unwrap();
-        assert_eq!((ours.len(), command.len()), (0, 3));
-        assert_eq!(
-            read(&["-j4", "make"]).unwrap_err(),
-            "exec: unknown flag '-j4'"
-        );
-        assert_eq!(
-            read(&["-q", "--"]).unwrap_err(),
-            "exec: a command is missing"
-        );
-        assert_eq!(read(&[]).unwrap_err(), "exec: a command is missing");
-    }
 }

@@ -17,9 +17,8 @@ use crate::wire::status::{Plan, PlanWorker};
 /// Walks the command through the tiers.
 pub(super) fn tiers(argv: &[OsString], threshold: f64) {
     let words: Vec<String> = argv.iter().map(|a| quoted(&a.to_string_lossy())).collect();
-    let (walk, _) = walk::walk(&words.join(" "), threshold);
-    let kept = walk.lines().filter(|l| !l.starts_with("rewritten:"));
-    put(kept.map(|l| format!("rch: {l}\n")).collect());
+    let walk = walk::walk(&words.join(" "), threshold).text();
+    put(walk.lines().map(|l| format!("rch: {l}\n")).collect());
 }
 
 /// Shows the daemon's answer.
@@ -152,8 +151,8 @@ mod tests {
              rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\
              rch:   src/main.rs\n"
         );
-        let stays = "it took 29 ms here".to_string();
+        let stays = "too short (29 ms here)".to_string();
         let said = text(&Plan { stays, ..plan });
-        assert!(said.ends_with("refused: drained\nrch: it would stay: it took 29 ms here\n"));
+        assert!(said.ends_with("refused: drained\nrch: it would stay: too short (29 ms here)\n"));
     }
 }

@@ -186,7 +186,7 @@ impl Daemon {
         job.reason.clone_from(&reason);
         self.queue.remove(id);
         self.totals.local += 1;
-        *self.local_reasons.entry(reason.clone()).or_default() += 1;
+        self.local_reasons.count(&reason);
         self.event(format_args!("job {id}: local: {reason}"));
         self.release(id, false);
         self.settle(id);
