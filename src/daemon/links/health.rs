@@ -11,9 +11,6 @@ use crate::fleet::ONE_CAUSE;
 use crate::ids::{JobId, SessionId, WorkerId};
 use crate::session::State;
 
-/// First pause after a failed connection; doubled each time.
-const PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A second loss of a standing connection within this is no accident.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -30,15 +27,8 @@ impl Daemon {
         let Some(worker) = self.worker(id) else {
             return;
         };
-        let pause = worker
-            .down
-            .as_ref()
-            .map_or(PAUSE, |(_, _, p)| (*p * 2).min(LONGEST_PAUSE));
-        worker.down = Some((
-            format!("cannot be reached ({})", error.text()),
-            now + pause,
-            pause,
-        ));
+        let until = worker.backoff.failed(now);
+        worker.down = Some((format!("cannot be reached ({})", error.text()), until));
         worker.failures += 1;
         self.event(format_args!("worker {id}: {}", error.text()));
         for job in waiting {
@@ -71,6 +61,7 @@ impl Daemon {
     }
 
     pub(super) fn greeted(&mut self, id: SessionId) {
+        let now = self.now;
         let session = &self.sessions[&id];
         let (name, facts) = (session.worker.clone(), session.facts().clone());
         let (version, latency) = (session.version().to_owned(), session.latency());
@@ -85,6 +76,7 @@ impl Daemon {
         worker.version = version;
         worker.latency = latency;
         worker.down = None;
+        worker.backoff.connected(now);
         if news {
             let slots = worker.slots.total();
             self.event(format_args!("worker {name}: online ({slots} slots)"));

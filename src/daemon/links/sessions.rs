@@ -44,7 +44,7 @@ impl Daemon {
         if worker
             .down
             .as_ref()
-            .is_some_and(|(_, until, _)| *until > self.now)
+            .is_some_and(|(_, until)| *until > self.now)
         {
             return;
         }

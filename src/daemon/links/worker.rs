@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::MasterId;
 use crate::config;
 use crate::daemon::keep::Keep;
-use crate::fleet::{Circuit, Health, Slots};
+use crate::fleet::{Backoff, Circuit, Health, Slots};
 use crate::ids::WorkerId;
 use crate::master::{self, Master};
 use crate::toolchain::Identity;
@@ -29,8 +29,9 @@ pub(in crate::daemon) struct Worker {
     pub(in crate::daemon) speed: f64,
     pub(in crate::daemon) done: u64,
     pub(in crate::daemon) failures: u64,
-    /// Why it cannot be reached, when to try again, and the pause that led there.
-    pub(super) down: Option<(String, Instant, Duration)>,
+    /// Why it cannot be reached, and when to try again.
+    pub(super) down: Option<(String, Instant)>,
+    pub(super) backoff: Backoff,
     pub(super) masters: Vec<(MasterId, Master)>,
     /// Masters to where it was, as long as jobs use them.
     pub(super) retired: Vec<(MasterId, Master)>,
@@ -54,6 +55,7 @@ impl Worker {
             done: 0,
             failures: 0,
             down: None,
+            backoff: Backoff::default(),
             lost: None,
             masters: vec![],
             retired: vec![],
@@ -66,6 +68,7 @@ impl Worker {
     pub(super) fn take(&mut self, conf: config::Worker) -> bool {
         if self.conf != conf {
             self.down = None;
+            self.backoff.forget();
         }
         let moved = !self.conf.same_place(&conf);
         if moved {
@@ -92,7 +95,7 @@ impl Worker {
         if self.drained || self.leaving {
             return "drained".into();
         }
-        if let Some((why, ..)) = &self.down {
+        if let Some((why, _)) = &self.down {
             return why.clone();
         }
         match self.health.circuit(now) {
@@ -144,7 +147,7 @@ impl Worker {
 
     /// Ends the pause after a failed connection.
     pub(in crate::daemon) fn retry_now(&mut self, now: Instant) {
-        if let Some((_, until, _)) = &mut self.down {
+        if let Some((_, until)) = &mut self.down {
             *until = now;
         }
     }
@@ -164,7 +167,7 @@ impl Worker {
         let retry = self
             .down
             .as_ref()
-            .map(|(_, at, _)| *at)
+            .map(|(_, at)| *at)
             .filter(|at| self.conf.enabled && *at > now);
         masters.chain(retry).min()
     }
