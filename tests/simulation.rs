@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rch::dedup::{self, Flight, Key};
 use rch::fleet::{Circuit, Health, Lease, Slots};
 use rch::ids::{JobId, WorkerId};
 use rch::job::{Outcome, Stage, Tries};
@@ -41,7 +42,8 @@ struct Worker {
 struct Job {
     stage: Stage,
     /// Project and snapshot: what makes two jobs one.
-    key: (u64, u64),
+    of: (u64, u64),
+    key: Key,
     wish: u32,
     priority: Priority,
     clients: u32,
@@ -101,17 +103,23 @@ impl World {
         if self.random.chance(30) {
             self.snapshots[project as usize] += 1;
         }
-        let key = (project, self.snapshots[project as usize]);
+        let of = (project, self.snapshots[project as usize]);
+        let key = (u128::from(of.0) << 64 | u128::from(of.1)).to_le_bytes();
         let priority = match self.random.below(10) {
             0 => Priority::High,
             1 => Priority::Low,
             _ => Priority::Normal,
         };
-        let same = |(_, j): &(&JobId, &mut Job)| j.key == key && j.stage.may_be_joined();
-        if let Some((id, twin)) = self.jobs.iter_mut().find(same) {
-            assert_eq!(twin.key, key, "another snapshot was joined");
+        let flights = self.jobs.iter().map(|(id, job)| Flight {
+            job: *id,
+            stage: job.stage,
+            key: Some(&job.key),
+            stopped: false,
+        });
+        if let Some(id) = dedup::twin(&key, flights) {
+            let twin = self.jobs.get_mut(&id).unwrap();
+            assert_eq!(twin.of, of, "another snapshot was joined");
             twin.clients += 1;
-            let id = *id;
             self.queue.promote(id, priority);
             if let Some(w) = self.queue.iter().find(|w| w.job == id) {
                 self.jobs.get_mut(&id).unwrap().priority = w.priority;
@@ -124,6 +132,7 @@ impl World {
         stage.advance(Stage::Queued);
         let job = Job {
             stage,
+            of,
             key,
             wish: 1 + self.random.below(12) as u32,
             priority,
@@ -268,7 +277,7 @@ impl World {
                 .filter(|j| j.stage == Stage::Queued)
                 .count()
         );
-        let live: Vec<_> = self.jobs.values().map(|j| j.key).collect();
+        let live: Vec<_> = self.jobs.values().map(|j| j.of).collect();
         let distinct: HashSet<_> = live.iter().collect();
         assert_eq!(distinct.len(), live.len(), "the same thing runs twice");
     }

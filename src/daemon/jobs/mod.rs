@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::survey::{self, Survey};
 use super::transfer::Transfer;
 use super::{Daemon, Report};
+use crate::dedup::{self, Flight};
 use crate::error::Result;
 use crate::fleet::Lease;
 use crate::history::{Task, Terms};
@@ -164,6 +165,16 @@ impl Job {
         match self.stage {
             Stage::Scanning => status::Phase::Scanning,
             Stage::Queued => status::Phase::Queued {
+    fn flight(&self) -> Flight<'_> {
+        let stopped = self.attempt.as_ref().and_then(|a| a.stopped_by);
+        Flight {
+            job: self.id,
+            stage: self.stage,
+            key: self.survey.as_ref().map(|s| &s.key),
+            stopped: stopped.is_some(),
+        }
+    }
+
                 place: u32::try_from(place).unwrap_or(u32::MAX),
                 reason: self.waits.clone(),
             },
@@ -290,11 +301,7 @@ impl Daemon {
 
     /// A job in flight whose result will be this one's too.
     fn twin(&self, survey: &Survey) -> Option<JobId> {
-        // One that somebody has stopped ends of it, which is not what others asked for.
-        let stopped = |j: &Job| j.attempt.as_ref().is_some_and(|a| a.stopped_by.is_some());
-        let live = |j: &&Job| j.stage.may_be_joined() && !stopped(j);
-        let same = |j: &&Job| j.survey.as_ref().is_some_and(|s| s.key == survey.key);
-        self.jobs.values().filter(live).find(same).map(|j| j.id)
+        dedup::twin(&survey.key, self.jobs.values().map(Job::flight))
     }
 
     /// The clients of a job wait for its twin instead, and read its record from the beginning.
