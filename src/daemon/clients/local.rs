@@ -13,7 +13,7 @@ use crate::daemon::{Daemon, Key};
 use crate::fleet::Lease;
 use crate::history::Task;
 use crate::ids::ClientId;
-use crate::sys::process::{Pid, pidfd_open};
+use crate::sys::process::{Exit, Pid, pidfd_exit, pidfd_open};
 use crate::time;
 use crate::wire::client::FromDaemon;
 use crate::wire::status;
@@ -29,10 +29,13 @@ pub(super) struct Homeward {
 /// A process that runs a command here, and its slot.
 pub(in crate::daemon) struct LocalRun {
     /// Keeps it watched.
-    _fd: OwnedFd,
-    _lease: Lease,
+    fd: OwnedFd,
+    /// Until it has ended.
+    lease: Option<Lease>,
     task: Option<Task>,
     since: Instant,
+    /// Milliseconds, once it has ended.
+    took: u64,
 }
 
 impl Daemon {
@@ -72,24 +75,39 @@ impl Daemon {
         let id = self.number();
         if self.poller.add(&fd, Key::Local(id)).is_ok() {
             let run = LocalRun {
-                _fd: fd,
-                _lease: lease,
+                fd,
+                lease: Some(lease),
                 task,
                 since: self.now,
+                took: 0,
             };
             self.locals.insert(id, run);
         }
     }
 
-    /// A process that ran a command here has ended; its slot is free, and what it took is known.
+    /// A process that ran a command here has ended; its slot is free, and what it took is known. How
+    /// it ended is known when its parent has fetched it, which is the next event.
     pub(in crate::daemon) fn local_ended(&mut self, id: u64) {
-        let Some(run) = self.locals.remove(&id) else {
+        let now = Instant::now();
+        let Some(run) = self.locals.get_mut(&id) else {
             return;
         };
-        if let Some(task) = run.task {
-            let now = Instant::now();
-            let took = millis(now.duration_since(run.since));
-            self.keep.history.ran_here(task, took, time::now());
+        let took = millis(now.duration_since(run.since));
+        let first = run.lease.take().is_some();
+        let exit = match pidfd_exit(&run.fd) {
+            Ok(None) if first => {
+                run.took = took;
+                return;
+            }
+            Ok(exit) => exit,
+            Err(_) => None,
+        };
+        let took = if first { took } else { run.took };
+        let task = run.task;
+        self.locals.remove(&id);
+        if let Some(task) = task {
+            let good = exit.map(Exit::success);
+            self.keep.history.ran_here(task, took, good, time::now());
             self.keep.changed(now);
         }
     }

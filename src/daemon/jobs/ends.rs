@@ -84,10 +84,9 @@ impl Daemon {
             return;
         }
         let took = millis(self.now.duration_since(attempt.begun));
-        if let Some(here) = self.keep.history.here(task) {
-            self.totals.saved_ms += here as i64 - took as i64;
-        }
-        self.keep.history.ran_there(task, took, time::now());
+        let good = job.exit.is_some_and(Exit::success);
+        let saved = self.keep.history.ran_there(task, took, good, time::now());
+        self.totals.saved_ms += saved.unwrap_or(0);
         self.keep.changed(self.now);
     }
 
