@@ -3,6 +3,7 @@
 //! Nothing is decided here. The rows are made when somebody asks; only a finished job's is kept,
 //! because the job itself is gone by then.
 
+use super::explain::terms;
 use super::jobs::{Job, report_command};
 use super::{Daemon, survey};
 use crate::config::Transport;
@@ -15,6 +16,9 @@ use crate::session::{COPY, COPY_AGAIN, State};
 use crate::sys::process::getpid;
 use crate::wire::status;
 use crate::wire::worker::Facts;
+
+/// Bytes that the rows of jobs may take in an answer, which is one frame.
+const ROOM: usize = crate::wire::MAX_BODY / 2;
 
 impl Daemon {
     pub(super) fn status(&mut self) -> status::Status {
@@ -37,7 +41,7 @@ impl Daemon {
             workers: (0..self.workers.len())
                 .map(|at| self.worker_row(at))
                 .collect(),
-            jobs,
+            jobs: fit(jobs, ROOM),
             totals: self.totals(),
         }
     }
@@ -115,6 +119,8 @@ impl Daemon {
             returned_bytes: job.moved.back_bytes,
             returned_files: job.moved.back_files,
             subscribers: u32::try_from(job.subscribers.len()).unwrap_or(0),
+            wish: job.survey.as_ref().map_or(0, |_| job.wish()),
+            candidates: terms(&job.seen),
         }
     }
 
@@ -207,6 +213,27 @@ impl Daemon {
     }
 }
 
+/// As many rows as there is room for, those in front first; the terms of a choice before a row goes.
+fn fit(jobs: Vec<status::Job>, room: usize) -> Vec<status::Job> {
+    let size = |job: &status::Job| serde_json::to_vec(job).map_or(0, |text| text.len() + 1);
+    let mut left = room;
+    let mut kept = vec![];
+    for mut job in jobs {
+        let mut needs = size(&job);
+        // The rows that follow need some too.
+        if needs > left / 2 {
+            job.candidates.clear();
+            needs = size(&job);
+        }
+        let Some(rest) = left.checked_sub(needs) else {
+            break;
+        };
+        left = rest;
+        kept.push(job);
+    }
+    kept
+}
+
 /// `rust 1.95.0` for a rustc's text, the rest as the worker says it.
 fn tools(facts: &Facts) -> Vec<String> {
     let short = |(name, text): &(String, String)| match text.strip_prefix("rustc ") {
@@ -252,4 +279,36 @@ fn rss_kib() -> u64 {
         .and_then(|p| p.parse().ok())
         .unwrap_or(0);
     pages * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(id: u64, workers: usize) -> status::Job {
+        let one = status::PlanWorker {
+            refusal: "has no rustc like ours (rustc 1.95.0 (59807616e 2026-04-14))".into(),
+            ..status::PlanWorker::default()
+        };
+        status::Job {
+            id,
+            command: "cargo build".into(),
+            candidates: vec![one; workers],
+            ..status::Job::default()
+        }
+    }
+
+    /// Sixty-four workers and a thousand jobs were more than a frame holds, and the daemon's end.
+    #[test]
+    fn rows_that_do_not_fit_are_left_out_terms_first() {
+        let few: Vec<status::Job> = (0..10).map(|n| job(n, 4)).collect();
+        assert_eq!(fit(few.clone(), ROOM), few);
+        let many: Vec<status::Job> = (0..5000).map(|n| job(n, 64)).collect();
+        let kept = fit(many, ROOM);
+        assert!(serde_json::to_vec(&kept).unwrap().len() < ROOM + 2);
+        assert!(kept.len() > 500, "{}", kept.len());
+        assert_eq!(kept[0].candidates.len(), 64);
+        assert!(kept.last().unwrap().candidates.is_empty());
+        assert!((0..).zip(&kept).all(|(n, j)| j.id == n), "the newest");
+    }
 }

@@ -90,7 +90,8 @@ impl Daemon {
             Stage::Done(Outcome::Remote) => {
                 let exit = job.exit.unwrap_or(Exit::Code(0));
                 let row = self.recent.iter().find(|row| row.id == job.id.0);
-                if let Some(row) = row.cloned() {
+                if let Some(mut row) = row.cloned() {
+                    row.candidates.clear();
                     FromDaemon::Progress(status::Phase::Over(Box::new(row)))
                         .encode(client.conn.out());
                 }

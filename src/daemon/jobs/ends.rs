@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{attempt_worker, millis};
+use super::{attempt_worker, clip, millis};
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, RECENT};
 use crate::ids::{ClientId, JobId};
@@ -21,6 +21,8 @@ use crate::wire::worker::{Fault, ToWorker};
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// From the order to the end of the session.
 const RESIGNATION: Duration = Duration::from_millis(500);
+/// How many different reasons are counted.
+const REASONS: usize = 100;
 /// The status of a job that took too long, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
 
@@ -145,6 +147,7 @@ impl Daemon {
             .attempt
             .as_ref()
             .map_or(String::new(), |a| a.worker.to_string());
+        let text = &clip(text);
         let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
         self.event(format_args!("job {id}: worker {worker}: {text}"));
         self.lose(id, &format!("worker {worker}: {text}"), blame);
@@ -164,10 +167,20 @@ impl Daemon {
         job.reason.clone_from(&reason);
         self.queue.remove(id);
         self.totals.local += 1;
-        *self.local_reasons.entry(reason.clone()).or_default() += 1;
+        self.count_reason(&reason);
         self.event(format_args!("job {id}: local: {reason}"));
         self.release(id, false);
         self.settle(id);
+    }
+
+    /// Figures in reasons make new ones of them for ever; beyond so many they count together.
+    fn count_reason(&mut self, reason: &str) {
+        let full = self.local_reasons.len() >= REASONS;
+        let key = match self.local_reasons.contains_key(reason) || !full {
+            true => reason,
+            false => "other reasons",
+        };
+        *self.local_reasons.entry(key.into()).or_default() += 1;
     }
 
     /// Nobody wants it any more.

@@ -30,6 +30,9 @@ use crate::wire::client::{Exec, FromDaemon};
 use crate::wire::status;
 use crate::wire::worker::Produced;
 
+/// Characters of a command or of a worker's complaint that are shown and kept.
+const SHOWN: usize = 500;
+
 pub(super) struct Job {
     pub(super) id: JobId,
     stage: Stage,
@@ -49,6 +52,8 @@ pub(super) struct Job {
     pub(super) moved: Moved,
     /// Why it waits, for people.
     pub(super) waits: String,
+    /// The workers as the last choice saw them.
+    pub(super) seen: Vec<Candidate>,
     /// It measures a worker, nobody's agent waits for it.
     pub(super) bench: Option<super::bench::Measure>,
 }
@@ -134,8 +139,14 @@ impl Job {
 
     /// What it is measured as; `None` before it is known what it is.
     pub(super) fn task(&self) -> Option<Task> {
-        let project = &self.survey.as_ref()?.project;
-        let root = project.roots.first()?.path.as_os_str().as_encoded_bytes();
+        let survey = self.survey.as_ref()?;
+        let root = survey
+            .project
+            .roots
+            .first()?
+            .path
+            .as_os_str()
+            .as_encoded_bytes();
         let cwd = self.exec.cwd.as_os_str().as_encoded_bytes();
         let argv = self.exec.argv.iter().map(|a| a.as_encoded_bytes());
         let words = std::iter::once(cwd).chain(argv);
@@ -146,12 +157,22 @@ impl Job {
     }
 
     /// Slots it would like: the number the command itself gives, else what its kind gets.
-    fn wish(&self) -> u32 {
+    pub(super) fn wish(&self) -> u32 {
         let survey = self.survey.as_ref();
         let own = survey
             .and_then(|s| s.accepted.facts.jobs)
             .filter(|&n| n > 0);
         own.or(survey.map(|s| s.wish)).unwrap_or(1)
+    }
+
+    fn flight(&self) -> Flight<'_> {
+        let stopped = self.attempt.as_ref().and_then(|a| a.stopped_by);
+        Flight {
+            job: self.id,
+            stage: self.stage,
+            key: self.survey.as_ref().map(|s| &s.key),
+            stopped: stopped.is_some(),
+        }
     }
 
     /// Records a line for every client.
@@ -169,16 +190,6 @@ impl Job {
         match self.stage {
             Stage::Scanning => status::Phase::Scanning,
             Stage::Queued => status::Phase::Queued {
-    fn flight(&self) -> Flight<'_> {
-        let stopped = self.attempt.as_ref().and_then(|a| a.stopped_by);
-        Flight {
-            job: self.id,
-            stage: self.stage,
-            key: self.survey.as_ref().map(|s| &s.key),
-            stopped: stopped.is_some(),
-        }
-    }
-
                 place: u32::try_from(place).unwrap_or(u32::MAX),
                 reason: self.waits.clone(),
             },
@@ -234,6 +245,7 @@ impl Daemon {
             started: time::now(),
             moved: Moved::default(),
             waits: String::new(),
+            seen: vec![],
             bench: None,
         };
         self.jobs.insert(id, job);
@@ -394,6 +406,9 @@ impl Desk for Daemon {
         if self.jobs.get(&id).is_some_and(asks) {
             return self.explain(id, candidates, &choice);
         }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.seen = candidates.to_vec();
+        }
         match choice {
             Choice::Go(at, slots) => self.assign(id, &candidates[at].id, slots),
             Choice::Busy => {
@@ -434,12 +449,28 @@ fn unwanted(survey: &Survey, tags: &[String], name: &str, tries: &Tries) -> Stri
     String::new()
 }
 
-/// The command on one line, for people.
+/// The command on one line, for people; a very long one in part.
 pub(super) fn report_command(exec: &Exec) -> String {
-    let words: Vec<_> = exec.argv.iter().map(|a| a.to_string_lossy()).collect();
-    words
-        .join(" ")
+    let mut line = String::new();
+    for word in &exec.argv {
+        if line.len() > SHOWN {
+            break;
+        }
+        let space = if line.is_empty() { "" } else { " " };
+        line.push_str(space);
+        line.push_str(&word.to_string_lossy());
+    }
+    let line: String = line
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+        .collect();
+    clip(&line)
+}
+
+/// What is kept of a text that others made, for people.
+pub(super) fn clip(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into(),
+    }
 }
