@@ -65,6 +65,7 @@ impl Daemon {
         let sessions = sessions
             .filter(|s| s.worker == id && s.state() != State::Dead)
             .count();
+        let assumed = self.assumed_speed();
         let worker = &mut self.workers[at];
         let reason = worker.refusal(now);
         let state = match worker.health.circuit(now) {
@@ -85,7 +86,7 @@ impl Daemon {
             slots_used: worker.slots.used(),
             sessions: u32::try_from(sessions).unwrap_or(0),
             latency_ms: worker.latency.as_secs_f64() * 1000.0,
-            speed: worker.speed,
+            speed: worker.speed.unwrap_or(assumed),
             priority: worker.conf.priority,
             tags: worker.conf.tags.clone(),
             jobs_done: worker.done,

@@ -354,7 +354,7 @@ impl Daemon {
         let Some(survey) = &job.survey else {
             return vec![];
         };
-        let now = self.now;
+        let (now, assumed) = (self.now, self.assumed_speed());
         let mut out = Vec::with_capacity(self.workers.len());
         for worker in &mut self.workers {
             let name = worker.id().clone();
@@ -373,7 +373,7 @@ impl Daemon {
             };
             out.push(Candidate {
                 refusal,
-                speed: worker.speed,
+                speed: worker.speed.unwrap_or(assumed),
                 free,
                 total: worker.slots.total(),
                 warm: self.lanes.idle(&name, survey.lane).is_some(),

@@ -9,10 +9,16 @@ use crate::config;
 use crate::daemon::Daemon;
 use crate::ids::{JobId, WorkerId};
 use crate::job::Stage;
+use crate::sched;
 
 impl Daemon {
     pub(in crate::daemon) fn worker(&mut self, id: &WorkerId) -> Option<&mut Worker> {
         self.workers.iter_mut().find(|w| w.id() == id)
+    }
+
+    /// What a worker that was never measured is taken for.
+    pub(in crate::daemon) fn assumed_speed(&self) -> f64 {
+        sched::assumed(self.workers.iter().filter_map(|w| w.speed))
     }
 
     /// Puts a new configuration in force; jobs on workers that stay are not disturbed.

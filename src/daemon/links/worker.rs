@@ -14,9 +14,6 @@ use crate::master::{self, Master};
 use crate::toolchain::Identity;
 use crate::wire::worker::Facts;
 
-/// A speed for a worker that was never measured: good enough to be tried.
-const UNMEASURED: f64 = 50.0;
-
 pub(in crate::daemon) struct Worker {
     pub(in crate::daemon) conf: config::Worker,
     pub(in crate::daemon) slots: std::sync::Arc<Slots>,
@@ -26,7 +23,8 @@ pub(in crate::daemon) struct Worker {
     pub(in crate::daemon) facts: Option<Facts>,
     pub(in crate::daemon) version: String,
     pub(in crate::daemon) latency: Duration,
-    pub(in crate::daemon) speed: f64,
+    /// As measured by the benchmark; `None` before that.
+    pub(in crate::daemon) speed: Option<f64>,
     pub(in crate::daemon) done: u64,
     pub(in crate::daemon) failures: u64,
     /// Why it cannot be reached, and when to try again.
@@ -47,7 +45,7 @@ impl Worker {
             slots: Slots::new(conf.total_slots),
             health: Health::default(),
             drained: keep.is_drained(conf.id.as_str()),
-            speed: keep.speed(conf.id.as_str()).unwrap_or(UNMEASURED),
+            speed: keep.speed(conf.id.as_str()),
             conf,
             facts: None,
             version: String::new(),
