@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::common::write;
-use crate::kit::{Fleet, PATIENT, REMOTE, fleet, jobs, make, said, text, waiting};
+use crate::kit::{Fleet, PATIENT, REMOTE, configure, fleet, jobs, make, said, text, waiting};
 
 fn dir(fleet: &Fleet, name: &str) -> PathBuf {
     let dir = fleet.home.project.join(name);
@@ -95,20 +95,22 @@ fn a_wait_is_bounded_and_ends_with_its_client() {
     fleet.quiet();
 }
 
-/// Fifteen agents whose only worker is gone do not melt the workstation.
+/// Fifteen agents whose only worker is gone do not melt the workstation. How many may run here is what
+/// the configuration says now, not what it said when the daemon began.
 #[test]
 fn fallbacks_take_local_slots() {
-    let fleet = fleet(
-        "storm",
-        1,
-        4,
-        &format!("[general]\nlocal_slots = 2\n{PATIENT}"),
-    );
+    let fleet = fleet("storm", 1, 4, "");
     let sshd = fleet.workers[0].port.to_string();
     let file = fleet.home.path().join(".config/rch/workers.toml");
     let entry = std::fs::read_to_string(&file).unwrap();
     // Nobody listens there.
     write(&file, &entry.replace(&sshd, "1"));
+    for (local_slots, what) in [(5, "start"), (2, "reload")] {
+        let config = format!("[general]\nlocal_slots = {local_slots}\n{PATIENT}");
+        configure(&fleet.home, &config);
+        let output = fleet.home.rch(&["daemon", what]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
     let log = fleet.home.path().join("log");
     let children: Vec<_> = (0..15)
         .map(|n| {
