@@ -15,6 +15,8 @@ use crate::sys::process::Exit;
 use crate::wire::worker::{get_exit, put_exit};
 use crate::wire::{self, Frame};
 
+/// What the length of a string takes.
+const PREFIX: usize = 4;
 /// Bytes of a reason or an error that are told.
 const TOLD: usize = 16 << 10;
 
@@ -33,6 +35,16 @@ pub struct Exec {
     pub merged: bool,
     /// `RCH_REQUIRE_REMOTE`: `Local` is never wanted.
     pub require_remote: bool,
+}
+
+impl Exec {
+    /// Whether a frame has no room for it, here or, with what is added, on the way to a worker.
+    pub fn is_too_long(&self) -> bool {
+        let args = self.argv.iter().chain(&self.own).map(|a| a.len() + PREFIX);
+        let env = self.env.iter();
+        let env = env.map(|(k, v)| k.len() + v.len() + 2 * PREFIX);
+        args.chain(env).sum::<usize>() > wire::MAX_BODY / 2
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

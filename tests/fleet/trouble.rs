@@ -51,6 +51,27 @@ fn a_frozen_worker_is_found_out() {
     fleet.quiet();
 }
 
+/// A command line or environment of more than a megabyte was more than a frame holds, and `rch exec`
+/// aborted.
+#[test]
+fn what_is_too_long_to_send_runs_here() {
+    let fleet = fleet("long", 1, 4, PATIENT);
+    fleet.all_up();
+    write(&fleet.home.project.join("Makefile"), "all:\n\t@echo made\n");
+    let run = |vars: usize| {
+        let mut cmd = fleet.home.rch(&["exec", "--", "make"]);
+        cmd.envs((0..vars).map(|n| (format!("LONG{n}"), "x".repeat(100_000))));
+        cmd.output().unwrap()
+    };
+    let output = run(13);
+    said(&fleet.home, &output, "made\n");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("too long to be sent away"), "{stderr}");
+    // What is not too long arrives.
+    said(&fleet.home, &run(4), "made\n");
+    assert_eq!(fleet.status().totals.remote, 1);
+}
+
 /// Forwards to a worker until it is told to swallow everything and say nothing.
 struct Link {
     port: u16,
