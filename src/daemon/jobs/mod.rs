@@ -474,3 +474,25 @@ pub(super) fn clip(text: &str) -> String {
         None => text.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_shown_in_part_and_on_one_line() {
+        let exec = |argv: Vec<&str>| Exec {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: "/".into(),
+            env: vec![],
+            own: vec![],
+            tty: (false, false),
+            merged: false,
+            require_remote: false,
+        };
+        assert_eq!(report_command(&exec(vec!["make", "a\tb\n"])), "make a b ");
+        let long = report_command(&exec(vec!["é"; 100_000]));
+        assert_eq!(long.chars().count(), SHOWN + 1);
+        assert!(long.ends_with('…'), "{long}");
+    }
+}
