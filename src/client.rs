@@ -117,8 +117,14 @@ impl Daemon {
     }
 
     /// # Errors
-    /// The daemon is gone.
+    /// The daemon is gone, or the command line is longer than a message may be.
     pub fn send(&mut self, message: &ToDaemon) -> Result<(), Error> {
+        if let ToDaemon::Exec(exec) = message
+            && exec.is_too_long()
+        {
+            let text = "the command line and its environment are too long to be sent away";
+            return Err(Error::new(text));
+        }
         let mut out = Vec::new();
         message.encode(&mut out);
         self.stream

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | 0 ground | [`sys`] (the only unsafe code), [`error`], [`bytes`], [`ids`], [`time`], [`log`], [`nearest`] |
 //! | 1 nouns | [`wire`] (both protocols), [`paths`], [`config`], [`shell`] (lexer), [`classify`] (which commands go), [`roots`] (which directories), [`exclude`], [`manifest`], [`elf`] |
-//! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`plan`] (ssh, rsync, environment), [`history`] (what was measured), [`products`] (what comes home) |
+//! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`dedup`] (which jobs are one), [`plan`] (ssh, rsync, environment), [`history`] (what was measured), [`products`] (what comes home) |
 //! | 3 hands | [`poll`] (mio), [`conn`], [`child`], [`session`], [`master`], [`crew`], [`spool`], [`lanebook`], [`scan`], [`feed`], [`landing`], [`toolchain`], [`client`] |
 //! | 4 programs | [`hook`], [`cli`], [`daemon`] |
 //! | `worker/` | `rch-wkr`; uses floors 0 and 1 only |
@@ -22,7 +22,7 @@
 //! agent's shell starts `rch exec` ([`cli::exec`]), which connects to the daemon ([`client`]) and
 //! sends argv, directory and environment. The daemon's crew finds out what the command needs
 //! (`daemon::survey`): [`roots`], a [`scan`] into a [`manifest`], the compiler's identity
-//! ([`toolchain`]). An identical job in flight is joined; else [`sched`] chooses a worker, slots are
+//! ([`toolchain`]). An identical job in flight is joined ([`dedup`]); else [`sched`] chooses a worker, slots are
 //! reserved ([`fleet`]) and an idle [`session`] is taken. What the lane there holds is in the
 //! [`lanebook`]; the difference goes as one run of messages made by [`feed`], with the command behind
 //! it, and nobody waits for an answer. The worker applies it, shows the lane at the project's own path in
@@ -80,6 +80,7 @@ pub mod config;
 pub mod conn;
 pub mod crew;
 pub mod daemon;
+pub mod dedup;
 pub mod elf;
 pub mod error;
 pub mod exclude;

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub struct Poller<K> {
     poll: Poll,
     events: Events,
     keys: HashMap<Token, K>,
+    /// The registration of each descriptor. One whose number is given out again has been closed, and
+    /// goes: there are never more than descriptors.
+    numbers: HashMap<RawFd, Token>,
     waker: Arc<Waker>,
     next: usize,
 }
@@ -55,6 +58,7 @@ impl<K: Copy> Poller<K> {
             poll,
             events: Events::with_capacity(EVENTS),
             keys: HashMap::new(),
+            numbers: HashMap::new(),
             waker,
             next: 1,
         })
@@ -77,6 +81,9 @@ impl<K: Copy> Poller<K> {
             .registry()
             .register(&mut SourceFd(&raw), token, both)?;
         self.keys.insert(token, key);
+        if let Some(closed) = self.numbers.insert(raw, token) {
+            self.keys.remove(&closed);
+        }
         Ok(Registered(token))
     }
 
@@ -134,5 +141,22 @@ mod tests {
         fd::write(&b, b"x").unwrap();
         poller.waker().wake();
         poller.wait(None, |k, _| panic!("BUG: {k}")).unwrap();
+    }
+
+    /// A daemon that has served a million clients knows no more keys than one that has just begun.
+    #[test]
+    fn closed_descriptors_leave_nothing_behind() {
+        let mut poller = Poller::new().unwrap();
+        for n in 0..1000 {
+            let (a, _b) = fd::pipe().unwrap();
+            poller.add(&a, n).unwrap();
+        }
+        assert!(poller.keys.len() < 100, "{} keys", poller.keys.len());
+        let (a, b) = fd::pipe().unwrap();
+        poller.add(&a, -1).unwrap();
+        fd::write(&b, b"x").unwrap();
+        let mut seen = vec![];
+        poller.wait(None, |k, _| seen.push(k)).unwrap();
+        assert_eq!(seen, [-1]);
     }
 }

@@ -9,6 +9,8 @@ use crate::ids::{JobId, WorkerId};
 
 /// What warmth is worth.
 const WARM: f64 = 1.5;
+/// A speed like this machine's.
+const UNMEASURED: f64 = 50.0;
 
 /// A worker as the scheduler sees it, at one moment.
 #[derive(Debug, Clone)]
@@ -37,6 +39,12 @@ impl Candidate {
     pub fn grant(&self, wish: u32) -> u32 {
         wish.min(self.total).max(1)
     }
+}
+
+/// The speed of a worker that was never measured, by those of its fellows: that of the best, so that
+/// it gets tried. Nobody measured: as fast as this machine.
+pub fn assumed(measured: impl Iterator<Item = f64>) -> f64 {
+    measured.reduce(f64::max).unwrap_or(UNMEASURED)
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -236,6 +244,14 @@ mod tests {
         fleet[0].preferred = true;
         assert_eq!(choose(&fleet, 4), Choice::Go(0, 4));
         assert_eq!(choose(&[worker("tiny", 1.0, 2, 2)], 8), Choice::Go(0, 2));
+    }
+
+    #[test]
+    fn a_new_worker_is_taken_for_the_best() {
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        near(assumed([].into_iter()), 50.0);
+        near(assumed([20.0, 80.0, 30.0].into_iter()), 80.0);
+        near(assumed([20.0].into_iter()), 20.0);
     }
 
     #[test]

@@ -51,6 +51,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("libc", &["src/sys/"]),
     ("crossbeam_channel", &["src/crew.rs"]),
     ("lexopt", &["src/cli/"]),
+    ("loom", &["src/fleet/slots.rs"]),
     ("toml_edit", &["src/config/", "src/roots/"]),
 ];
 

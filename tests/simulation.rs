@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rch::dedup::{self, Flight, Key};
 use rch::fleet::{Circuit, Health, Lease, Slots};
 use rch::ids::{JobId, WorkerId};
 use rch::job::{Outcome, Stage, Tries};
@@ -34,20 +35,48 @@ struct Worker {
     health: Health,
     drained: bool,
     dead: bool,
+    /// Takes jobs and loses them.
+    sick: bool,
     /// Reserved, as the test counts it.
     used: u32,
+    /// Failures in a row, a second apart at least, and the last of them, as the test counts them.
+    row: (u32, Option<Instant>),
+    /// When they were three, for somebody who was trusted until then.
+    opened: Option<Instant>,
+}
+
+impl Worker {
+    fn failed(&mut self, now: Instant) {
+        let trusted = self.health.circuit(now) == Circuit::Closed;
+        let (count, last) = self.row;
+        if last.is_none_or(|at| now >= at + Duration::from_secs(1)) {
+            self.row = (count + 1, Some(now));
+            if trusted && count + 1 == 3 {
+                self.opened = Some(now);
+            }
+        }
+        self.health.failure(now, "died");
+    }
+
+    fn succeeded(&mut self, now: Instant) {
+        (self.row.0, self.opened) = (0, None);
+        self.health.success(now);
+    }
 }
 
 struct Job {
     stage: Stage,
     /// Project and snapshot: what makes two jobs one.
-    key: (u64, u64),
+    of: (u64, u64),
+    key: Key,
     wish: u32,
     priority: Priority,
     clients: u32,
     queued_at: Instant,
     lease: Option<(usize, Lease)>,
     tries: Tries,
+    /// Workers that lost it, as the test counts them.
+    lost_on: Vec<usize>,
 }
 
 struct World {
@@ -76,7 +105,10 @@ impl World {
                 health: Health::default(),
                 drained: false,
                 dead: false,
+                sick: false,
                 used: 0,
+                row: (0, None),
+                opened: None,
             })
             .collect();
         World {
@@ -101,17 +133,23 @@ impl World {
         if self.random.chance(30) {
             self.snapshots[project as usize] += 1;
         }
-        let key = (project, self.snapshots[project as usize]);
+        let of = (project, self.snapshots[project as usize]);
+        let key = (u128::from(of.0) << 64 | u128::from(of.1)).to_le_bytes();
         let priority = match self.random.below(10) {
             0 => Priority::High,
             1 => Priority::Low,
             _ => Priority::Normal,
         };
-        let same = |(_, j): &(&JobId, &mut Job)| j.key == key && j.stage.may_be_joined();
-        if let Some((id, twin)) = self.jobs.iter_mut().find(same) {
-            assert_eq!(twin.key, key, "another snapshot was joined");
+        let flights = self.jobs.iter().map(|(id, job)| Flight {
+            job: *id,
+            stage: job.stage,
+            key: Some(&job.key),
+            stopped: false,
+        });
+        if let Some(id) = dedup::twin(&key, flights) {
+            let twin = self.jobs.get_mut(&id).unwrap();
+            assert_eq!(twin.of, of, "another snapshot was joined");
             twin.clients += 1;
-            let id = *id;
             self.queue.promote(id, priority);
             if let Some(w) = self.queue.iter().find(|w| w.job == id) {
                 self.jobs.get_mut(&id).unwrap().priority = w.priority;
@@ -124,6 +162,7 @@ impl World {
         stage.advance(Stage::Queued);
         let job = Job {
             stage,
+            of,
             key,
             wish: 1 + self.random.below(12) as u32,
             priority,
@@ -131,6 +170,7 @@ impl World {
             queued_at: self.now,
             lease: None,
             tries: Tries::default(),
+            lost_on: vec![],
         };
         self.jobs.insert(id, job);
         self.enqueue(id);
@@ -164,7 +204,9 @@ impl World {
     fn lose(&mut self, id: JobId) {
         let mut job = self.jobs.remove(&id).unwrap();
         let at = job.lease.as_ref().unwrap().0;
-        self.workers[at].health.failure(self.now, "died");
+        self.workers[at].failed(self.now);
+        job.lost_on.push(at);
+        assert!(job.lost_on.len() <= 2, "{id} is tried for ever");
         self.give_back(&mut job);
         let again = job.tries.again_after(&self.workers[at].id.clone());
         job.stage.advance(if again {
@@ -184,7 +226,7 @@ impl World {
     /// One thing happens to a worker.
     fn shake(&mut self) {
         let at = self.random.below(self.workers.len() as u64) as usize;
-        match self.random.below(8) {
+        match self.random.below(11) {
             0 => {
                 self.workers[at].dead = true;
                 let its = |j: &Job| j.lease.as_ref().is_some_and(|(w, _)| *w == at);
@@ -199,6 +241,8 @@ impl World {
             1..=3 => self.workers[at].dead = false,
             4 => self.workers[at].drained = true,
             5 | 6 => self.workers[at].drained = false,
+            7 => self.workers[at].sick = true,
+            8 | 9 => self.workers[at].sick = false,
             _ => self.workers[at]
                 .slots
                 .set_total(1 + self.random.below(16) as u32),
@@ -224,11 +268,17 @@ impl World {
             }
             match job.stage {
                 Stage::Connecting => job.stage.advance(Stage::Syncing),
-                Stage::Syncing => job.stage.advance(Stage::Running),
+                Stage::Syncing => {
+                    job.stage.advance(Stage::Running);
+                    let at = job.lease.as_ref().unwrap().0;
+                    if self.workers[at].sick {
+                        self.lose(id);
+                    }
+                }
                 Stage::Running => job.stage.advance(Stage::Returning),
                 Stage::Returning => {
                     let at = job.lease.as_ref().unwrap().0;
-                    self.workers[at].health.success(self.now);
+                    self.workers[at].succeeded(self.now);
                     self.end(id, Outcome::Remote);
                 }
                 _ => {}
@@ -268,7 +318,7 @@ impl World {
                 .filter(|j| j.stage == Stage::Queued)
                 .count()
         );
-        let live: Vec<_> = self.jobs.values().map(|j| j.key).collect();
+        let live: Vec<_> = self.jobs.values().map(|j| j.of).collect();
         let distinct: HashSet<_> = live.iter().collect();
         assert_eq!(distinct.len(), live.len(), "the same thing runs twice");
     }
@@ -304,6 +354,10 @@ impl Desk for World {
             Choice::Go(at, slots) => {
                 let worker = &mut self.workers[at];
                 assert!(!worker.drained && !worker.dead, "a job for {}", worker.id);
+                assert!(!job.lost_on.contains(&at), "{id} back to {}", worker.id);
+                let pause = Duration::from_secs(30);
+                let trusted = worker.opened.is_none_or(|at| self.now >= at + pause);
+                assert!(trusted, "{} has just failed three times", worker.id);
                 assert!(
                     slots >= 1 && slots <= worker.slots.free(),
                     "more than there is"

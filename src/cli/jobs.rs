@@ -16,7 +16,7 @@ use crate::error::{Error, cause};
 use crate::ids::JobId;
 use crate::time::human;
 use crate::wire::client::{Ask, FromDaemon};
-use crate::wire::status::Job;
+use crate::wire::status::{Job, PlanWorker};
 
 /// States of jobs that are not over.
 const ACTIVE: [&str; 7] = [
@@ -121,6 +121,9 @@ fn below(look: &Look, j: &Job) -> String {
     if telling && !j.reason.is_empty() {
         out.push_str(&format!("    {}\n", clean(&j.reason)));
     }
+    if look.verbose {
+        out.push_str(&terms(j));
+    }
     if j.subscribers > 1 {
         out.push_str(&format!("    shared by {} clients\n", j.subscribers));
     }
@@ -129,6 +132,27 @@ fn below(look: &Look, j: &Job) -> String {
         out.push_str(&look.hint("    ", &text));
     }
     out
+}
+
+/// What its worker was chosen from, with `--verbose`.
+fn terms(j: &Job) -> String {
+    let line = |w: &PlanWorker| format!("    {}\n", candidate(w, w.id == j.worker));
+    j.candidates.iter().map(line).collect()
+}
+
+/// A worker as the choice saw it: its score and what that is made of, or why it was refused.
+pub fn candidate(w: &PlanWorker, chosen: bool) -> String {
+    let id = clean(&w.id);
+    if !w.refusal.is_empty() {
+        return format!("{id}: refused: {}", clean(&w.refusal));
+    }
+    let mark = if chosen { ", chosen" } else { "" };
+    let preferred = if w.preferred { ", preferred" } else { "" };
+    let warm = if w.warm { ", has the project" } else { "" };
+    format!(
+        "{id}: score {:.1} (speed {:.0}, {}/{} slots free, priority {}{warm}{preferred}){mark}",
+        w.score, w.speed, w.free, w.total, w.priority,
+    )
 }
 
 fn job(call: &Call) -> Result<JobId, Fail> {

@@ -1,7 +1,7 @@
 //! What this machine itself has to say to `rch doctor`: switches that keep work here, programs that
 //! are missing or old, a full disk, an agent's sandbox.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;

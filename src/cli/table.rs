@@ -159,7 +159,7 @@ macro_rules! commands {
 commands! {
     ["status"] NONE,
         "Show the daemon, the workers and the jobs",
-        "Without a flag, a page with everything that matters now. Several of the first three flags show several parts.",
+        "Without a flag, a page with everything that matters now. Several of the first three flags show several parts. With --verbose a job also says what its worker was chosen from: the score of each and its terms, or why it was refused.",
         [switch("workers", "Only the workers, in full"), switch("jobs", "Only the jobs, in full"),
          switch("stats", "Only the totals"), switch("watch", "Show it again every second until interrupted")],
         [("rch status", "what is going on"), ("rch status --watch", "the same, live"),

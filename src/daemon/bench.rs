@@ -137,7 +137,7 @@ impl Daemon {
         let local_ms = self.bench_here.as_ref().map_or(1, |h| h.ms.max(1));
         let speed = speed(local_ms, remote_ms);
         if let Some(worker) = self.worker(id) {
-            worker.speed = speed;
+            worker.speed = Some(speed);
         }
         if let Err(e) = self.keep.set_speed(id.as_str(), speed) {
             warn!("{}", e.text());

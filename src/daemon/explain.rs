@@ -62,9 +62,8 @@ impl Daemon {
     }
 }
 
-fn plan(survey: &Survey, candidates: &[Candidate], choice: &Choice) -> Plan {
-    let roots = survey.project.roots.iter();
-    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+/// What the choice was made from.
+pub(super) fn terms(candidates: &[Candidate]) -> Vec<PlanWorker> {
     let worker = |c: &Candidate| PlanWorker {
         id: c.id.to_string(),
         refusal: c.refusal.clone(),
@@ -76,6 +75,12 @@ fn plan(survey: &Survey, candidates: &[Candidate], choice: &Choice) -> Plan {
         warm: c.warm,
         preferred: c.preferred,
     };
+    candidates.iter().map(worker).collect()
+}
+
+fn plan(survey: &Survey, candidates: &[Candidate], choice: &Choice) -> Plan {
+    let roots = survey.project.roots.iter();
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     Plan {
         kind: survey::kind_name(survey.accepted.kind).into(),
         roots: roots.map(|r| r.path.display().to_string()).collect(),
@@ -85,7 +90,7 @@ fn plan(survey: &Survey, candidates: &[Candidate], choice: &Choice) -> Plan {
             .map(|i| first_line(&i.text))
             .collect(),
         wish: survey.wish,
-        workers: candidates.iter().map(worker).collect(),
+        workers: terms(candidates),
         chosen: match choice {
             Choice::Go(at, _) => candidates[*at].id.to_string(),
             _ => String::new(),

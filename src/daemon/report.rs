@@ -3,6 +3,7 @@
 //! Nothing is decided here. The rows are made when somebody asks; only a finished job's is kept,
 //! because the job itself is gone by then.
 
+use super::explain::terms;
 use super::jobs::{Job, report_command};
 use super::{Daemon, survey};
 use crate::config::Transport;
@@ -15,6 +16,9 @@ use crate::session::{COPY, COPY_AGAIN, State};
 use crate::sys::process::getpid;
 use crate::wire::status;
 use crate::wire::worker::Facts;
+
+/// Bytes that the rows of jobs may take in an answer, which is one frame.
+const ROOM: usize = crate::wire::MAX_BODY / 2;
 
 impl Daemon {
     pub(super) fn status(&mut self) -> status::Status {
@@ -37,7 +41,7 @@ impl Daemon {
             workers: (0..self.workers.len())
                 .map(|at| self.worker_row(at))
                 .collect(),
-            jobs,
+            jobs: fit(jobs, ROOM),
             totals: self.totals(),
         }
     }
@@ -55,6 +59,7 @@ impl Daemon {
         let sessions = sessions
             .filter(|s| s.worker == id && s.state() != State::Dead)
             .count();
+        let assumed = self.assumed_speed();
         let worker = &mut self.workers[at];
         let reason = worker.refusal(now);
         let state = match worker.health.circuit(now) {
@@ -75,7 +80,7 @@ impl Daemon {
             slots_used: worker.slots.used(),
             sessions: u32::try_from(sessions).unwrap_or(0),
             latency_ms: worker.latency.as_secs_f64() * 1000.0,
-            speed: worker.speed,
+            speed: worker.speed.unwrap_or(assumed),
             priority: worker.conf.priority,
             tags: worker.conf.tags.clone(),
             jobs_done: worker.done,
@@ -109,6 +114,8 @@ impl Daemon {
             returned_bytes: job.moved.back_bytes,
             returned_files: job.moved.back_files,
             subscribers: u32::try_from(job.subscribers.len()).unwrap_or(0),
+            wish: job.survey.as_ref().map_or(0, |_| job.wish()),
+            candidates: terms(&job.seen),
         }
     }
 
@@ -201,6 +208,27 @@ impl Daemon {
     }
 }
 
+/// As many rows as there is room for, those in front first; the terms of a choice before a row goes.
+fn fit(jobs: Vec<status::Job>, room: usize) -> Vec<status::Job> {
+    let size = |job: &status::Job| serde_json::to_vec(job).map_or(0, |text| text.len() + 1);
+    let mut left = room;
+    let mut kept = vec![];
+    for mut job in jobs {
+        let mut needs = size(&job);
+        // Half of it is for the rows themselves.
+        if needs > left.saturating_sub(room / 2) {
+            job.candidates.clear();
+            needs = size(&job);
+        }
+        let Some(rest) = left.checked_sub(needs) else {
+            break;
+        };
+        left = rest;
+        kept.push(job);
+    }
+    kept
+}
+
 /// `rust 1.95.0` for a rustc's text, the rest as the worker says it.
 fn tools(facts: &Facts) -> Vec<String> {
     let short = |(name, text): &(String, String)| match text.strip_prefix("rustc ") {
@@ -246,4 +274,36 @@ fn rss_kib() -> u64 {
         .and_then(|p| p.parse().ok())
         .unwrap_or(0);
     pages * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(id: u64, workers: usize) -> status::Job {
+        let one = status::PlanWorker {
+            refusal: "has no rustc like ours (rustc 1.95.0 (59807616e 2026-04-14))".into(),
+            ..status::PlanWorker::default()
+        };
+        status::Job {
+            id,
+            command: "cargo build".into(),
+            candidates: vec![one; workers],
+            ..status::Job::default()
+        }
+    }
+
+    /// Sixty-four workers and a thousand jobs were more than a frame holds, and the daemon's end.
+    #[test]
+    fn rows_that_do_not_fit_are_left_out_terms_first() {
+        let few: Vec<status::Job> = (0..10).map(|n| job(n, 4)).collect();
+        assert_eq!(fit(few.clone(), ROOM), few);
+        let many: Vec<status::Job> = (0..5000).map(|n| job(n, 64)).collect();
+        let kept = fit(many, ROOM);
+        assert!(serde_json::to_vec(&kept).unwrap().len() < ROOM + 2);
+        assert!(kept.len() > 300, "{}", kept.len());
+        assert_eq!(kept[0].candidates.len(), 64);
+        assert!(kept.last().unwrap().candidates.is_empty());
+        assert!((0..).zip(&kept).all(|(n, j)| j.id == n), "the newest");
+    }
 }

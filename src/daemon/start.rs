@@ -136,12 +136,7 @@ fn build(
     poller.add(&signals, Key::Signals).map_err(failed)?;
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
     let crew = Crew::new(threads, &poller.waker()).map_err(failed)?;
-    let cores =
-        std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
-    let local_slots = match config.general.local_slots {
-        0 => (cores / 2).max(1),
-        n => n,
-    };
+    let local_slots = local_slots(&config);
     Ok(Daemon {
         lanes: Lanebook::open(cache.join("manifests")),
         client_id: client_id(&cache)?,
@@ -205,6 +200,7 @@ impl Daemon {
         // A name that nobody knows takes nothing away; anything else may have.
         complaints.retain(|c| !c.is_harmless());
         if complaints.is_empty() {
+            self.local_slots.set_total(local_slots(&config));
             self.config = config;
         }
         complaints.extend(self.reload_workers());
@@ -223,6 +219,15 @@ impl Daemon {
             warn!("{}", complaint.0);
         }
         complaints
+    }
+}
+
+/// How many commands may run here at once.
+fn local_slots(config: &Config) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    match config.general.local_slots {
+        0 => u32::try_from(cores / 2).unwrap_or(1).max(1),
+        n => n,
     }
 }
 

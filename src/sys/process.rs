@@ -22,6 +22,15 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Of the number that `wait4` tells.
+    fn from_wait(status: i32) -> Exit {
+        if libc::WIFSIGNALED(status) {
+            Exit::Signal(libc::WTERMSIG(status) as u8)
+        } else {
+            Exit::Code(libc::WEXITSTATUS(status) as u8)
+        }
+    }
+
     pub fn success(self) -> bool {
         self == Exit::Code(0)
     }
@@ -118,11 +127,7 @@ fn wait(pid: Pid, flags: i32) -> io::Result<Option<(Pid, Exit, Usage)>> {
         }
         Err(e) => return Err(e),
     }
-    let exit = if libc::WIFSIGNALED(status) {
-        Exit::Signal(libc::WTERMSIG(status) as u8)
-    } else {
-        Exit::Code(libc::WEXITSTATUS(status) as u8)
-    };
+    let exit = Exit::from_wait(status);
     let ms = |t: libc::timeval| t.tv_sec as u64 * 1000 + t.tv_usec as u64 / 1000;
     let usage = Usage {
         user_ms: ms(ru.ru_utime),
@@ -198,6 +203,36 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// `struct pidfd_info` of linux/pidfd.h, as far as its first version goes.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `PIDFD_GET_INFO`: `_IOWR(0xFF, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0bu32 as libc::Ioctl;
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How the process behind a pidfd ended, whoever its parent is; `None` before it is reaped.
+///
+/// # Errors
+/// The kernel does not tell (it does since Linux 6.15).
+pub fn pidfd_exit(fd: &OwnedFd) -> io::Result<Option<Exit>> {
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
+    // SAFETY: the kernel writes at most the size that the request's number names, which is that of
+    // the struct.
+    let rc = unsafe { libc::ioctl(fd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    check(rc)?;
+    Ok((info.mask & PIDFD_INFO_EXIT != 0).then(|| Exit::from_wait(info.exit_code)))
+}
+
 /// Sends `signal` to the process behind a pidfd.
 pub fn pidfd_send_signal(fd: &OwnedFd, signal: i32) -> io::Result<()> {
     // SAFETY: a null siginfo is allowed.
@@ -237,5 +272,20 @@ mod tests {
         assert_eq!(Exit::Code(101).status(), 101);
         assert_eq!(Exit::Signal(9).status(), 137);
         assert!(Exit::Code(0).success());
+    }
+
+    /// Asked of the kernel, not of the process that was reaped: as of one that is no child of ours.
+    #[test]
+    fn a_pidfd_tells_how_its_process_ended() {
+        for (script, exit) in [("exit 7", Exit::Code(7)), ("kill -9 $$", Exit::Signal(9))] {
+            let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let fd = pidfd_open(Pid(child.id() as i32)).unwrap();
+            child.wait().unwrap();
+            match pidfd_exit(&fd) {
+                Ok(told) => assert_eq!(told, Some(exit)),
+                // Older than 6.15.
+                Err(e) => assert!(e.raw_os_error().is_some(), "{e}"),
+            }
+        }
     }
 }

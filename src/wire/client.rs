@@ -15,6 +15,11 @@ use crate::sys::process::Exit;
 use crate::wire::worker::{get_exit, put_exit};
 use crate::wire::{self, Frame};
 
+/// What the length of a string takes.
+const PREFIX: usize = 4;
+/// Bytes of a reason or an error that are told.
+const TOLD: usize = 16 << 10;
+
 /// One compile command, as the agent's shell started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
@@ -30,6 +35,16 @@ pub struct Exec {
     pub merged: bool,
     /// `RCH_REQUIRE_REMOTE`: `Local` is never wanted.
     pub require_remote: bool,
+}
+
+impl Exec {
+    /// Whether a frame has no room for it, here or, with what is added, on the way to a worker.
+    pub fn is_too_long(&self) -> bool {
+        let args = self.argv.iter().chain(&self.own).map(|a| a.len() + PREFIX);
+        let env = self.env.iter();
+        let env = env.map(|(k, v)| k.len() + v.len() + 2 * PREFIX);
+        args.chain(env).sum::<usize>() > wire::MAX_BODY / 2
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +92,7 @@ pub enum Ask {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum FromDaemon {
     Hello {
         protocol: u16,
@@ -196,6 +211,12 @@ impl FromDaemon {
     pub fn answer<T: Serialize>(value: &T) -> FromDaemon {
         let mut out = Vec::new();
         put_json(&mut out, value);
+        if out.len() > wire::MAX_BODY {
+            return FromDaemon::Error {
+                text: format!("the answer has {} bytes, which is too long", out.len()),
+                hint: String::new(),
+            };
+        }
         FromDaemon::Answer(out)
     }
 
@@ -208,16 +229,16 @@ impl FromDaemon {
             FromDaemon::Stderr(b) => wire::put(out, 3, |out| out.extend_from_slice(b)),
             FromDaemon::Exited(exit) => frame(out, 4, |w| put_exit(w, *exit)),
             FromDaemon::Local { reason, quiet } => frame(out, 5, |w| {
-                w.str(reason).flag(*quiet);
+                w.str(some(reason)).flag(*quiet);
             }),
             FromDaemon::Note(text) => frame(out, 6, |w| {
-                w.str(text);
+                w.str(some(text));
             }),
             FromDaemon::Progress(phase) => wire::put(out, 7, |out| put_json(out, phase)),
             FromDaemon::Answer(json) => wire::put(out, 8, |out| out.extend_from_slice(json)),
             FromDaemon::End => wire::put(out, 9, |_| {}),
             FromDaemon::Error { text, hint } => frame(out, 10, |w| {
-                w.str(text).str(hint);
+                w.str(some(text)).str(some(hint));
             }),
             FromDaemon::RunHere { argv, env } => frame(out, 11, |w| {
                 put_args(w, argv);
@@ -259,6 +280,11 @@ impl FromDaemon {
         r.end()?;
         Ok(message)
     }
+}
+
+/// As much of a text as is ever told; some of them are a worker's, who may say what it likes.
+fn some(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TOLD)]
 }
 
 fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Writer)) {
@@ -333,6 +359,30 @@ mod tests {
             message.encode(&mut out);
             let (frame, _) = wire::split(&out).unwrap().unwrap();
             assert_eq!(FromDaemon::decode(frame), Ok(message));
+        }
+    }
+
+    /// A worker's complaint of a megabyte, with a few words in front, was more than a frame holds, and
+    /// the daemon's end.
+    #[test]
+    fn what_others_said_always_fits_into_a_frame() {
+        let long = "é".repeat(wire::MAX_BODY);
+        for message in [
+            FromDaemon::Note(long.clone()),
+            FromDaemon::Local {
+                reason: long.clone(),
+                quiet: false,
+            },
+            FromDaemon::Error {
+                text: long.clone(),
+                hint: long.clone(),
+            },
+            FromDaemon::answer(&long),
+        ] {
+            let mut out = vec![];
+            message.encode(&mut out);
+            let (frame, _) = wire::split(&out).unwrap().unwrap();
+            assert!(FromDaemon::decode(frame).is_ok());
         }
     }
 }

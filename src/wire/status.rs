@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a job is in its life, as far as a waiting person cares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase")]
 pub enum Phase {
     Scanning,
@@ -74,7 +74,7 @@ pub struct Worker {
     pub failures: u64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub id: u64,
     /// `scanning`, `queued`, `syncing`, `running`, `returning`, `done`, `failed`, `local`, `cancelled`.
@@ -101,6 +101,13 @@ pub struct Job {
     pub returned_files: u32,
     /// How many clients share this execution.
     pub subscribers: u32,
+    /// Slots it would have liked.
+    #[serde(default)]
+    pub wish: u32,
+    /// What the last choice of a worker was made from; empty before it, and where the answer had no
+    /// room for it.
+    #[serde(default)]
+    pub candidates: Vec<PlanWorker>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

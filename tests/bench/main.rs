@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod choice;
 mod fleet;
 mod tree;
 mod warm;
@@ -20,9 +21,10 @@ fn main() {
         return;
     }
     let only = std::env::var("RCH_BENCH_ONLY").unwrap_or_default();
-    let parts: [(&str, fn()); 3] = [
+    let parts: [(&str, fn()); 4] = [
         ("warm", warm::run),
         ("tree", tree::run),
+        ("choice", choice::run),
         ("fleet", fleet::run),
     ];
     for (name, part) in parts {

@@ -1,11 +1,12 @@
 //! `kill -9`, at random moments, of everything that has a part in a job. Whatever dies, the agent gets
 //! the right status and the right file, nothing is left running, and the next job is fine.
 //!
-//! The moments follow from a seed, which a failure prints. A short form always; `RCH_TEST_LONG=1` for
-//! the long one.
+//! A moment is a stage that the job has been seen at, and a few questions to the daemon more; both
+//! follow from a seed, which a failure prints. A short form always; `RCH_TEST_LONG=1` for the long
+//! one.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Child;
 
 use crate::common::{wait_for, write};
 use crate::kit::{Fleet, REMOTE, fleet, make, of_home, signal, text};
@@ -40,6 +41,47 @@ const VICTIMS: [Victim; 4] = [
     Victim::Daemon,
     Victim::Client,
 ];
+
+/// Stages in their order; a job that is past the one that is awaited is there too.
+const STAGES: [&str; 7] = [
+    "",
+    "scanning",
+    "queued",
+    "connecting",
+    "syncing",
+    "running",
+    "returning",
+];
+/// Questions to the daemon behind that, at most.
+const QUESTIONS: usize = 12;
+
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    stage: usize,
+    questions: usize,
+}
+
+impl Moment {
+    fn random(random: &mut Random) -> Moment {
+        Moment {
+            stage: random.below(STAGES.len()),
+            questions: random.below(QUESTIONS),
+        }
+    }
+
+    /// Waits for it; the end of the client is the last that can be waited for.
+    fn await_(self, fleet: &Fleet, client: &mut Child) {
+        let name = STAGES[self.stage];
+        wait_for(&format!("a job that is {name}"), || {
+            let states: Vec<String> = fleet.status().jobs.into_iter().map(|j| j.state).collect();
+            let stage = |s: &String| STAGES.iter().position(|n| n == s);
+            let there = states.iter().filter_map(stage).any(|at| at >= self.stage);
+            let over = client.try_wait().unwrap().is_some();
+            (self.stage == 0 || there || over).then_some(())
+        });
+        (0..self.questions).for_each(|_| drop(fleet.status()));
+    }
+}
 
 /// A round's job: copies its input to its output, taking a while.
 fn lay_out(fleet: &Fleet, round: u32) -> (PathBuf, PathBuf, String) {
@@ -78,13 +120,12 @@ fn kill(fleet: &Fleet, victim: Victim, which: usize, client: u32) {
 fn round(fleet: &Fleet, n: u32, random: &mut Random) -> Victim {
     let (dir, out, content) = lay_out(fleet, n);
     let victim = VICTIMS[random.below(VICTIMS.len())];
-    let (which, moment) = (random.below(fleet.workers.len()), random.below(450) as u64);
-    let client = make(&fleet.home, &dir, &[]);
-    // A random moment is what is asked for; nothing is awaited.
-    std::thread::park_timeout(Duration::from_millis(moment));
+    let (which, moment) = (random.below(fleet.workers.len()), Moment::random(random));
+    let mut client = make(&fleet.home, &dir, &[]);
+    moment.await_(fleet, &mut client);
     kill(fleet, victim, which, client.id());
     let output = client.wait_with_output().unwrap();
-    let at = format!("round {n}: {victim:?} of w{which} after {moment} ms");
+    let at = format!("round {n}: {victim:?} of w{which} at {moment:?}");
     let story = || format!("{at}\n{}", fleet.home.story(&["make"], &output));
     if victim != Victim::Client {
         assert_eq!(output.status.code(), Some(0), "{}", story());

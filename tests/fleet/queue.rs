@@ -1,11 +1,10 @@
 //! Who waits, how long, and what becomes of those who waited in vain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use crate::common::write;
-use crate::kit::{
-    Fleet, PATIENT, REMOTE, configure, fleet, jobs, make, said, signal, text, waiting,
-};
+use crate::kit::{Fleet, PATIENT, REMOTE, configure, fleet, jobs, make, said, text, waiting};
 
 fn dir(fleet: &Fleet, name: &str) -> PathBuf {
     let dir = fleet.home.project.join(name);
@@ -96,20 +95,22 @@ fn a_wait_is_bounded_and_ends_with_its_client() {
     fleet.quiet();
 }
 
-/// Fifteen agents whose only worker is gone do not melt the workstation.
+/// Fifteen agents whose only worker is gone do not melt the workstation. How many may run here is what
+/// the configuration says now, not what it said when the daemon began.
 #[test]
 fn fallbacks_take_local_slots() {
-    let fleet = fleet(
-        "storm",
-        1,
-        4,
-        &format!("[general]\nlocal_slots = 2\n{PATIENT}"),
-    );
+    let fleet = fleet("storm", 1, 4, "");
     let sshd = fleet.workers[0].port.to_string();
     let file = fleet.home.path().join(".config/rch/workers.toml");
     let entry = std::fs::read_to_string(&file).unwrap();
     // Nobody listens there.
     write(&file, &entry.replace(&sshd, "1"));
+    for (local_slots, what) in [(5, "start"), (2, "reload")] {
+        let config = format!("[general]\nlocal_slots = {local_slots}\n{PATIENT}");
+        configure(&fleet.home, &config);
+        let output = fleet.home.rch(&["daemon", what]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
     let log = fleet.home.path().join("log");
     let children: Vec<_> = (0..15)
         .map(|n| {
@@ -163,55 +164,149 @@ fn a_job_that_takes_too_long_is_ended() {
     fleet.quiet();
 }
 
+/// Runs `make` on sources that no run has met yet.
+fn edited(fleet: &Fleet, dir: &Path, env: &[(&str, &str)]) -> Output {
+    let edit = dir.join("in");
+    let text = std::fs::read_to_string(&edit).unwrap_or_default();
+    write(&edit, &(text + "edit\n"));
+    let output = make(&fleet.home, dir, env).wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        fleet.home.story(&["make"], &output)
+    );
+    output
+}
+
+fn order(fleet: &Fleet, what: &str) {
+    let output = fleet.home.rch(&["workers", what, "w0"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// What a command takes here is learnt from its fallbacks; short ones stay, quietly, as long as the
 /// tree is built here.
 #[test]
 fn short_commands_stay_while_the_tree_is_built_here() {
     let fleet = fleet("history", 1, 4, PATIENT);
     fleet.all_up();
-    write(&fleet.home.project.join("Makefile"), "all:\n\t@echo made\n");
-    let run = |env: &[(&str, &str)]| {
-        let output = make(&fleet.home, &fleet.home.project, env)
-            .wait_with_output()
-            .unwrap();
-        said(&fleet.home, &output, "made\n");
-        text(&output.stderr)
+    let dir = fleet.home.project.clone();
+    write(&dir.join("Makefile"), "all:\n\t@echo made\n");
+    let run = |env: &[(&str, &str)]| text(&edited(&fleet, &dir, env).stderr);
+    let totals = || {
+        let totals = fleet.status().totals;
+        (totals.remote, totals.local)
     };
     assert_eq!(run(&[]), "", "never measured: it goes");
-    assert_eq!(fleet.status().totals.remote, 1);
-    fleet
-        .home
-        .rch(&["workers", "drain", "w0"])
-        .output()
-        .unwrap();
-    assert!(run(&[]).starts_with("rch: running locally: "));
-    fleet
-        .home
-        .rch(&["workers", "enable", "w0"])
-        .output()
-        .unwrap();
+    assert_eq!(totals(), (1, 0));
+    order(&fleet, "drain");
+    for _ in 0..4 {
+        assert!(run(&[]).starts_with("rch: running locally: "));
+    }
+    order(&fleet, "enable");
     assert_eq!(run(&[]), "");
-    let totals = fleet.status().totals;
-    assert_eq!((totals.remote, totals.local), (1, 2), "{totals:?}");
-    let why = &totals
-        .local_reasons
-        .iter()
-        .map(|(r, _)| r.as_str())
-        .collect::<String>();
-    assert!(why.contains("min_local_time_ms"), "{why}");
+    assert_eq!(totals(), (1, 5));
+    let why = fleet.status().totals.local_reasons;
+    let short = |(reason, _): &(String, u64)| reason.contains("min_local_time_ms");
+    assert!(why.iter().any(short), "{why:?}");
     // What is known outlives the daemon, and whoever insists on a worker gets one.
-    let pid = fleet.home.daemon_pid();
     fleet.home.stop();
-    signal(pid, "0");
     assert_eq!(run(&[]), "");
-    assert_eq!(fleet.status().totals.local, 1);
+    assert_eq!(totals(), (0, 1));
     assert_eq!(run(&[REMOTE]), "");
     assert_eq!(
         run(&[]),
         "",
         "built elsewhere since: a local run would not be short"
     );
+    assert_eq!(totals(), (2, 1));
+}
+
+/// A `make` that found all done was over at once, and the next one, with much to do, stayed for it.
+#[test]
+fn a_local_run_with_nothing_to_do_keeps_no_real_one_here() {
+    let config = format!("{PATIENT}min_local_time_ms = 400\n");
+    let fleet = fleet("no-op", 1, 4, &config);
+    fleet.all_up();
+    let dir = fleet.home.project.clone();
+    write(&dir.join("Makefile"), "out: in\n\t@sleep 0.5; cp in out\n");
+    let nothing = || {
+        let output = make(&fleet.home, &dir, &[]).wait_with_output().unwrap();
+        assert_eq!(text(&output.stdout), "make: 'out' is up to date.\n");
+    };
+    order(&fleet, "drain");
+    for _ in 0..4 {
+        edited(&fleet, &dir, &[]);
+    }
+    (0..4).for_each(|_| nothing());
+    order(&fleet, "enable");
+    edited(&fleet, &dir, &[]);
     let totals = fleet.status().totals;
-    assert_eq!((totals.remote, totals.local), (2, 1), "{totals:?}");
-    configure(&fleet.home, "[general]\nforce_remote = true\n");
+    assert_eq!((totals.remote, totals.local), (1, 8), "{totals:?}");
+}
+
+/// Everybody who asks why a job went where it did is shown what the choice was made from.
+#[test]
+fn the_terms_of_a_choice_are_shown() {
+    let fleet = fleet("terms", 2, 4, PATIENT);
+    fleet.all_up();
+    order(&fleet, "drain");
+    let dir = dir(&fleet, "now");
+    let first = make(&fleet.home, &dir, &[REMOTE]);
+    jobs(&fleet.home, "running", 1);
+    let waits = make(&fleet.home, &self::dir(&fleet, "waits"), &[REMOTE]);
+    let told = |id: u64, id_of: &str| {
+        let all = fleet.status().jobs;
+        let job = all.into_iter().find(|j| j.id == id).unwrap();
+        let found = job.candidates.into_iter().find(|c| c.id == id_of);
+        found.unwrap_or_else(|| panic!("{id_of} is no candidate"))
+    };
+    let running = jobs(&fleet.home, "running", 1)[0].id;
+    let queued = jobs(&fleet.home, "queued", 1)[0].id;
+    let shown = |args: &[&str]| {
+        let output = fleet.home.rch(args).output().unwrap();
+        text(&output.stdout)
+    };
+    assert_eq!(told(running, "w0").refusal, "drained");
+    let w1 = told(running, "w1");
+    assert_eq!((w1.refusal.as_str(), w1.free, w1.total), ("", 4, 4));
+    assert_eq!((w1.speed, w1.score, w1.warm), (50.0, 50.0, false));
+    assert_eq!(
+        (told(queued, "w1").free, told(queued, "w1").score),
+        (0, 0.0)
+    );
+    let page = shown(&["status", "--jobs", "-v"]);
+    for line in [
+        "    w0: refused: drained\n",
+        "    w1: score 50.0 (speed 50, 4/4 slots free, priority 100), chosen\n",
+        "    w1: score 0.0 (speed 50, 0/4 slots free, priority 100)\n",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    let plain = shown(&["status", "--jobs"]);
+    assert!(!plain.contains("refused"), "{plain}");
+    fleet.go();
+    for child in [first, waits] {
+        said(
+            &fleet.home,
+            &child.wait_with_output().unwrap(),
+            "begun\nover\n",
+        );
+    }
+    // And when they are over; now the lane is warm for the one that ran there.
+    let json: serde_json::Value =
+        serde_json::from_str(&shown(&["--json", "status", "--jobs"])).unwrap();
+    let over = &json["data"]["jobs"][1];
+    assert_eq!(over["candidates"][0]["refusal"], "drained", "{json}");
+    assert_eq!(over["candidates"][1]["score"], 50.0, "{json}");
+    let again = make(&fleet.home, &dir, &[REMOTE]);
+    said(
+        &fleet.home,
+        &again.wait_with_output().unwrap(),
+        "begun\nover\n",
+    );
+    let newest = fleet.status().jobs[0].id;
+    assert_eq!(
+        (told(newest, "w1").warm, told(newest, "w1").score),
+        (true, 75.0)
+    );
 }

@@ -5,8 +5,8 @@ use rch::wire::status::Totals;
 use crate::common::{wait_for, write};
 use crate::kit::{PATIENT, REMOTE, fleet, go, jobs, make, said, text, waiting};
 
-/// Four times as many jobs as slots: each runs once, remotely, with its own output; no worker is
-/// ever given more than it has; and the daemon stays small.
+/// Four times as many jobs as slots, and none ends before all are there: each runs once, remotely,
+/// with its own output; no worker is ever given more than it has; and the daemon stays small.
 #[test]
 fn sixty_four_jobs_at_once() {
     let fleet = fleet("many", 4, 4, &format!("{PATIENT}build_slots = 1\n"));
@@ -14,13 +14,17 @@ fn sixty_four_jobs_at_once() {
     let children: Vec<_> = (0..64)
         .map(|n| {
             let dir = fleet.home.project.join(format!("p{n}"));
-            write(
-                &dir.join("Makefile"),
-                &format!("all:\n\t@echo job {n}; pwd; echo {n} > made\n"),
-            );
+            waiting(&dir);
+            let makefile = dir.join("Makefile");
+            let waits = std::fs::read_to_string(&makefile).unwrap();
+            let more = format!("\t@echo job {n}; pwd; echo {n} > made\n");
+            write(&makefile, &(waits + &more));
             (n, dir.clone(), make(&fleet.home, &dir, &[REMOTE]))
         })
         .collect();
+    jobs(&fleet.home, "queued", 48);
+    assert_eq!(jobs(&fleet.home, "running", 16).len(), 16);
+    fleet.go();
     wait_for("the last job", || {
         let status = fleet.status();
         for worker in &status.workers {
@@ -38,7 +42,7 @@ fn sixty_four_jobs_at_once() {
         said(
             &fleet.home,
             &output,
-            &format!("job {n}\n{}\n", dir.display()),
+            &format!("begun\nover\njob {n}\n{}\n", dir.display()),
         );
         let made = std::fs::read_to_string(dir.join("made")).unwrap();
         assert_eq!(made, format!("{n}\n"));

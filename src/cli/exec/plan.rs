@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use crate::cli::grid::bytes;
+use crate::cli::jobs::candidate;
 use crate::cli::out::clean;
 use crate::cli::status::count;
 use crate::hook::walk;
 use crate::shell::quoted;
-use crate::wire::status::{Plan, PlanWorker};
+use crate::wire::status::Plan;
 
 /// Walks the command through the tiers.
 pub(super) fn tiers(argv: &[OsString], threshold: f64) {
@@ -45,7 +46,8 @@ fn text(plan: &Plan) -> String {
         clean(&plan.tools.join(", ")),
     ));
     for worker in &plan.workers {
-        line(format!("worker {}", of_worker(worker, plan)));
+        let chosen = worker.id == plan.chosen;
+        line(format!("worker {}", candidate(worker, chosen)));
     }
     if !plan.stays.is_empty() {
         line(format!("it would stay: {}", clean(&plan.stays)));
@@ -63,24 +65,6 @@ fn text(plan: &Plan) -> String {
         }
     }
     out
-}
-
-fn of_worker(worker: &PlanWorker, plan: &Plan) -> String {
-    let id = clean(&worker.id);
-    if !worker.refusal.is_empty() {
-        return format!("{id}: refused: {}", clean(&worker.refusal));
-    }
-    let mark = if worker.id == plan.chosen {
-        ", chosen"
-    } else {
-        ""
-    };
-    let preferred = if worker.preferred { ", preferred" } else { "" };
-    let warm = if worker.warm { ", has the project" } else { "" };
-    format!(
-        "{id}: score {:.1} (speed {:.0}, {}/{} slots free, priority {}{warm}{preferred}){mark}",
-        worker.score, worker.speed, worker.free, worker.total, worker.priority,
-    )
 }
 
 fn to_send(plan: &Plan) -> String {
@@ -111,6 +95,7 @@ fn to_send(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::status::PlanWorker;
 
     #[test]
     fn a_plan_names_scores_refusals_and_files() {

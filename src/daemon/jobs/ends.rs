@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{attempt_worker, millis};
+use super::{attempt_worker, clip, millis};
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, RECENT};
 use crate::ids::{ClientId, JobId};
@@ -84,10 +84,9 @@ impl Daemon {
             return;
         }
         let took = millis(self.now.duration_since(attempt.begun));
-        if let Some(here) = self.keep.history.here(task) {
-            self.totals.saved_ms += here as i64 - took as i64;
-        }
-        self.keep.history.ran_there(task, took, time::now());
+        let good = job.exit.is_some_and(Exit::success);
+        let saved = self.keep.history.ran_there(task, took, good, time::now());
+        self.totals.saved_ms += saved.unwrap_or(0);
         self.keep.changed(self.now);
     }
 
@@ -149,6 +148,7 @@ impl Daemon {
         if fault == Fault::NoTool {
             self.note_missing(id, text);
         }
+        let text = &clip(text);
         let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
         self.event(format_args!("job {id}: worker {worker}: {text}"));
         self.lose(id, &format!("worker {worker}: {text}"), blame);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::survey::{self, Survey};
 use super::transfer::Transfer;
 use super::{Daemon, Report};
+use crate::dedup::{self, Flight};
 use crate::error::Result;
 use crate::fleet::Lease;
 use crate::history::{Task, Terms};
@@ -28,6 +29,9 @@ use crate::time::{self, Stamp};
 use crate::wire::client::{Exec, FromDaemon};
 use crate::wire::status;
 use crate::wire::worker::Produced;
+
+/// Characters of a command or of a worker's complaint that are shown and kept.
+const SHOWN: usize = 500;
 
 pub(super) struct Job {
     pub(super) id: JobId,
@@ -48,6 +52,8 @@ pub(super) struct Job {
     pub(super) moved: Moved,
     /// Why it waits, for people.
     pub(super) waits: String,
+    /// The workers as the last choice saw them.
+    pub(super) seen: Vec<Candidate>,
     /// It measures a worker, nobody's agent waits for it.
     pub(super) bench: Option<super::bench::Measure>,
 }
@@ -141,20 +147,40 @@ impl Job {
 
     /// What it is measured as; `None` before it is known what it is.
     pub(super) fn task(&self) -> Option<Task> {
-        let project = &self.survey.as_ref()?.project;
-        let root = project.roots.first()?.path.as_os_str().as_encoded_bytes();
+        let survey = self.survey.as_ref()?;
+        let root = survey
+            .project
+            .roots
+            .first()?
+            .path
+            .as_os_str()
+            .as_encoded_bytes();
         let cwd = self.exec.cwd.as_os_str().as_encoded_bytes();
         let argv = self.exec.argv.iter().map(|a| a.as_encoded_bytes());
-        Some(Task::new(root, std::iter::once(cwd).chain(argv)))
+        let words = std::iter::once(cwd).chain(argv);
+        // The key holds the manifest's digest, which costs something to make a second time.
+        let (sources, _) = survey.key.split_at(8);
+        let sources = u64::from_le_bytes(sources.try_into().expect("BUG: eight bytes"));
+        Some(Task::new(root, words, sources))
     }
 
     /// Slots it would like: the number the command itself gives, else what its kind gets.
-    fn wish(&self) -> u32 {
+    pub(super) fn wish(&self) -> u32 {
         let survey = self.survey.as_ref();
         let own = survey
             .and_then(|s| s.accepted.facts.jobs)
             .filter(|&n| n > 0);
         own.or(survey.map(|s| s.wish)).unwrap_or(1)
+    }
+
+    fn flight(&self) -> Flight<'_> {
+        let stopped = self.attempt.as_ref().and_then(|a| a.stopped_by);
+        Flight {
+            job: self.id,
+            stage: self.stage,
+            key: self.survey.as_ref().map(|s| &s.key),
+            stopped: stopped.is_some(),
+        }
     }
 
     /// Records a line for every client.
@@ -227,6 +253,7 @@ impl Daemon {
             started: time::now(),
             moved: Moved::default(),
             waits: String::new(),
+            seen: vec![],
             bench: None,
         };
         self.jobs.insert(id, job);
@@ -298,11 +325,7 @@ impl Daemon {
 
     /// A job in flight whose result will be this one's too.
     fn twin(&self, survey: &Survey) -> Option<JobId> {
-        // One that somebody has stopped ends of it, which is not what others asked for.
-        let stopped = |j: &Job| j.attempt.as_ref().is_some_and(|a| a.stopped_by.is_some());
-        let live = |j: &&Job| j.stage.may_be_joined() && !stopped(j);
-        let same = |j: &&Job| j.survey.as_ref().is_some_and(|s| s.key == survey.key);
-        self.jobs.values().filter(live).find(same).map(|j| j.id)
+        dedup::twin(&survey.key, self.jobs.values().map(Job::flight))
     }
 
     /// The clients of a job wait for its twin instead, and read its record from the beginning.
@@ -339,7 +362,7 @@ impl Daemon {
         let Some(survey) = &job.survey else {
             return vec![];
         };
-        let now = self.now;
+        let (now, assumed) = (self.now, self.assumed_speed());
         let mut out = Vec::with_capacity(self.workers.len());
         for worker in &mut self.workers {
             let name = worker.id().clone();
@@ -358,7 +381,7 @@ impl Daemon {
             };
             out.push(Candidate {
                 refusal,
-                speed: worker.speed,
+                speed: worker.speed.unwrap_or(assumed),
                 free,
                 total: worker.slots.total(),
                 warm: self.lanes.idle(&name, survey.lane).is_some(),
@@ -390,6 +413,9 @@ impl Desk for Daemon {
         let asks = |j: &Job| j.survey.as_ref().is_some_and(|s| s.dry_run);
         if self.jobs.get(&id).is_some_and(asks) {
             return self.explain(id, candidates, &choice);
+        }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.seen = candidates.to_vec();
         }
         match choice {
             Choice::Go(at, slots) => self.assign(id, &candidates[at].id, slots),
@@ -431,12 +457,50 @@ fn unwanted(survey: &Survey, tags: &[String], name: &str, tries: &Tries) -> Stri
     String::new()
 }
 
-/// The command on one line, for people.
+/// The command on one line, for people; a very long one in part.
 pub(super) fn report_command(exec: &Exec) -> String {
-    let words: Vec<_> = exec.argv.iter().map(|a| a.to_string_lossy()).collect();
-    words
-        .join(" ")
+    let mut line = String::new();
+    for word in &exec.argv {
+        if line.len() > SHOWN {
+            break;
+        }
+        let space = if line.is_empty() { "" } else { " " };
+        line.push_str(space);
+        line.push_str(&word.to_string_lossy());
+    }
+    let line: String = line
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+        .collect();
+    clip(&line)
+}
+
+/// What is kept of a text that others made, for people.
+pub(super) fn clip(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_shown_in_part_and_on_one_line() {
+        let exec = |argv: Vec<&str>| Exec {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: "/".into(),
+            env: vec![],
+            own: vec![],
+            tty: (false, false),
+            merged: false,
+            require_remote: false,
+        };
+        assert_eq!(report_command(&exec(vec!["make", "a\tb\n"])), "make a b ");
+        let long = report_command(&exec(vec!["é"; 100_000]));
+        assert_eq!(long.chars().count(), SHOWN + 1);
+        assert!(long.ends_with('…'), "{long}");
+    }
 }

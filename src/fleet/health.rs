@@ -1,14 +1,10 @@
-//! What the daemon knows of a worker's fitness: slots and the circuit breaker. Pure, given `now`.
+//! Whether a worker can be trusted with a job: the circuit breaker. Pure, given `now`.
 //!
-//! Slots are one atomic number, reserved by compare-and-swap; the lease that a reservation answers
-//! is the only way to give them back, and dropping it is the only thing to remember. The circuit
-//! breaker has one truth per worker: three infrastructure failures in a row, or half of at least
-//! five within a minute, open it; when its time is up one job may try; two successes close it.
-//! Compile errors and failing tests never get here.
+//! It has one truth per worker: three infrastructure failures in a row, or half of at least five
+//! within a minute, open it; when its time is up one job may try; two successes close it. Compile
+//! errors and failing tests never get here.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Failures in a row that open the circuit.
@@ -23,71 +19,6 @@ const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(480);
 /// Successes that close a half-open circuit.
 const PROOF: u32 = 2;
-
-#[derive(Debug)]
-pub struct Slots {
-    used: AtomicU32,
-    total: AtomicU32,
-}
-
-impl Slots {
-    pub fn new(total: u32) -> Arc<Slots> {
-        Arc::new(Slots {
-            used: AtomicU32::new(0),
-            total: AtomicU32::new(total),
-        })
-    }
-
-    pub fn total(&self) -> u32 {
-        self.total.load(Ordering::Relaxed)
-    }
-
-    /// A smaller total does not take slots from anybody; it is reached as leases end.
-    pub fn set_total(&self, total: u32) {
-        self.total.store(total, Ordering::Relaxed);
-    }
-
-    pub fn used(&self) -> u32 {
-        self.used.load(Ordering::Acquire)
-    }
-
-    pub fn free(&self) -> u32 {
-        self.total().saturating_sub(self.used())
-    }
-
-    /// Takes `n` slots, or none.
-    pub fn reserve(self: &Arc<Slots>, n: u32) -> Option<Lease> {
-        let total = self.total();
-        self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-                used.checked_add(n).filter(|&sum| sum <= total)
-            })
-            .ok()
-            .map(|_| Lease {
-                slots: self.clone(),
-                n,
-            })
-    }
-}
-
-/// Slots held; dropping it gives them back.
-#[derive(Debug)]
-pub struct Lease {
-    slots: Arc<Slots>,
-    n: u32,
-}
-
-impl Lease {
-    pub fn slots(&self) -> u32 {
-        self.n
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.slots.used.fetch_sub(self.n, Ordering::AcqRel);
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Circuit {
@@ -196,35 +127,6 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn leases_give_back_what_they_took() {
-        let slots = Slots::new(4);
-        let a = slots.reserve(3).unwrap();
-        assert!(slots.reserve(2).is_none());
-        let b = slots.reserve(1).unwrap();
-        assert_eq!((slots.free(), a.slots()), (0, 3));
-        drop((a, b));
-        assert_eq!(slots.free(), 4);
-    }
-
-    #[test]
-    fn racing_reservations_never_exceed_the_total() {
-        let slots = Slots::new(7);
-        std::thread::scope(|s| {
-            for n in 1..5u32 {
-                let slots = &slots;
-                s.spawn(move || {
-                    for _ in 0..2000 {
-                        let lease = slots.reserve(n);
-                        assert!(slots.used() <= 7);
-                        drop(lease);
-                    }
-                });
-            }
-        });
-        assert_eq!(slots.used(), 0);
-    }
 
     #[test]
     fn the_circuit_opens_tries_and_closes() {

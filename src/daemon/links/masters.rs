@@ -1,0 +1,119 @@
+//! ssh masters: started, watched, ended, and found by who goes through them.
+//!
+//! Eight sessions at most go through one; the ninth would silently be a connection of its own. One
+//! that belongs to where a worker was before an edit is let live while jobs use it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{MasterId, Worker};
+use crate::client;
+use crate::daemon::{Daemon, Key};
+use crate::error::{Error, Result};
+use crate::ids::WorkerId;
+use crate::master::{self, Master};
+use crate::plan::ssh;
+
+impl Daemon {
+    pub(in crate::daemon) fn with_master(&mut self, id: MasterId, act: impl FnOnce(&mut Master)) {
+        let mut masters = self.workers.iter_mut().flat_map(Worker::all_masters);
+        if let Some((_, master)) = masters.find(|(m, _)| *m == id) {
+            act(master);
+        }
+    }
+
+    pub(super) fn tend_masters(&mut self, at: usize) {
+        let now = self.now;
+        let worker = &mut self.workers[at];
+        let mut failure = None;
+        for (_, master) in &mut worker.masters {
+            let stood = master.state() == master::State::Ready;
+            if let Err(e) = master.tend(now) {
+                failure = Some((e, stood));
+            }
+        }
+        worker.masters.retain(|(_, m)| !m.is_gone());
+        for (id, master) in &mut worker.retired {
+            // Its end is no news about where the worker is now.
+            let _ = master.tend(now);
+            let used = self.sessions.values().any(|s| s.carrier() == Some(id.0));
+            if !used && master.state() != master::State::Dead {
+                master.end(now);
+            }
+        }
+        worker.retired.retain(|(_, m)| !m.is_gone());
+        let id = worker.conf.id.clone();
+        match failure {
+            Some((error, true)) => self.idle_lost(&id, &error),
+            Some((error, false)) => self.cannot_connect(&id, &error),
+            None => {}
+        }
+    }
+
+    /// A session through a master that has room, or a master.
+    pub(super) fn open_ssh(&mut self, at: usize) -> Result<()> {
+        let worker = &self.workers[at];
+        let id = worker.conf.id.clone();
+        let load = |m: MasterId| {
+            self.sessions
+                .values()
+                .filter(|s| s.carrier() == Some(m.0))
+                .count()
+        };
+        let mut ready = worker
+            .masters
+            .iter()
+            .filter(|(_, m)| m.state() == master::State::Ready);
+        if let Some((carrier, master)) = ready.find(|(m, _)| load(*m) < ssh::SESSIONS_PER_MASTER) {
+            let mut cmd = Command::new("ssh");
+            cmd.args(ssh::session(&worker.conf, master.control()));
+            let carrier = *carrier;
+            let session = self.start(&id, &mut cmd)?;
+            self.sessions
+                .get_mut(&session)
+                .expect("BUG: just started")
+                .carried_by(carrier.0);
+            return Ok(());
+        }
+        let connecting = |m: &Master| matches!(m.state(), master::State::Connecting(_));
+        if worker.masters.iter().any(|(_, m)| connecting(m)) {
+            return Ok(());
+        }
+        let number = MasterId(self.number());
+        let control = self.control_path(number)?;
+        let worker = &self.workers[at];
+        let alive = self.config.transfer.ssh_server_alive_interval_secs;
+        let master = Master::start(
+            &ssh::master(&worker.conf, &control, alive),
+            &control,
+            self.now,
+        )?;
+        let watched = self
+            .poller
+            .add(&master.pipes().stdout, Key::Master(number))
+            .and_then(|_| self.poller.add(master.child(), Key::MasterErr(number)));
+        watched.map_err(|e| Error::os("cannot watch ssh", &e))?;
+        self.workers[at].masters.push((number, master));
+        Ok(())
+    }
+
+    /// A short path for a control socket, in a folder of ours.
+    fn control_path(&self, id: MasterId) -> Result<PathBuf> {
+        let name = format!("m{}-{}", std::process::id(), id.0);
+        let dir = self.cache.join("ssh");
+        let short = |dir: &Path| dir.as_os_str().len() + name.len() < ssh::CONTROL_PATH_MAX;
+        let dir = if short(&dir) {
+            dir
+        } else {
+            std::env::temp_dir().join(format!("rch-{}", crate::sys::process::getuid()))
+        };
+        client::socket_dir(&dir.join(&name))?;
+        Ok(dir.join(name))
+    }
+
+    /// The control socket for an rsync to the worker; `None` if it is not reached by ssh.
+    pub(in crate::daemon) fn control_socket(&self, worker: &WorkerId) -> Option<PathBuf> {
+        let worker = self.workers.iter().find(|w| w.id() == worker)?;
+        worker.ready_master().map(|m| m.control().to_path_buf())
+    }
+}

@@ -1,0 +1,193 @@
+//! One worker: what the configuration says of it, what it said itself, and whether jobs may go there.
+//!
+//! Why they may not is one word from one place, whatever the cause; `rch status`, the choice and the
+//! answer to "why did it not go there" all read it here.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::MasterId;
+use crate::config;
+use crate::daemon::keep::Keep;
+use crate::fleet::{Backoff, Circuit, Health, Slots};
+use crate::ids::WorkerId;
+use crate::master::{self, Master};
+use crate::roots::needs::Needs;
+use crate::sys::cpu;
+use crate::toolchain::Identity;
+use crate::wire::worker::Facts;
+
+/// A program that was missing may have been installed after this.
+const INSTALLS: Duration = Duration::from_secs(600);
+
+pub(in crate::daemon) struct Worker {
+    pub(in crate::daemon) conf: config::Worker,
+    pub(in crate::daemon) slots: std::sync::Arc<Slots>,
+    pub(in crate::daemon) health: Health,
+    pub(in crate::daemon) drained: bool,
+    /// Since its last greeting; empty before the first.
+    pub(in crate::daemon) facts: Option<Facts>,
+    pub(in crate::daemon) version: String,
+    pub(in crate::daemon) latency: Duration,
+    /// As measured by the benchmark; `None` before that.
+    pub(in crate::daemon) speed: Option<f64>,
+    pub(in crate::daemon) done: u64,
+    pub(in crate::daemon) failures: u64,
+    /// Why it cannot be reached, and when to try again.
+    pub(super) down: Option<(String, Instant)>,
+    pub(super) backoff: Backoff,
+    pub(super) masters: Vec<(MasterId, Master)>,
+    /// Masters to where it was, as long as jobs use them.
+    pub(super) retired: Vec<(MasterId, Master)>,
+    /// When an idle session last went without being asked to.
+    pub(super) lost: Option<Instant>,
+    /// Removed from the configuration; goes when its last job has.
+    pub(super) leaving: bool,
+    /// Programs that jobs needed and did not find there: when that was, and its word on it.
+    pub(in crate::daemon) without: HashMap<Vec<String>, (Instant, String)>,
+}
+
+impl Worker {
+    pub(super) fn new(conf: config::Worker, keep: &Keep) -> Worker {
+        Worker {
+            slots: Slots::new(conf.total_slots),
+            health: Health::default(),
+            drained: keep.is_drained(conf.id.as_str()),
+            speed: keep.speed(conf.id.as_str()),
+            conf,
+            facts: None,
+            without: HashMap::new(),
+            version: String::new(),
+            latency: Duration::ZERO,
+            done: 0,
+            failures: 0,
+            down: None,
+            backoff: Backoff::default(),
+            lost: None,
+            masters: vec![],
+            retired: vec![],
+            leaving: false,
+        }
+    }
+
+    /// An edited entry: what it says is tried at once, over connections made as it says.
+    /// True if it is another machine now, or the same one reached otherwise.
+    pub(super) fn take(&mut self, conf: config::Worker) -> bool {
+        if self.conf != conf {
+            self.down = None;
+            self.backoff.forget();
+        }
+        let moved = !self.conf.same_place(&conf);
+        if moved {
+            self.facts = None;
+            self.retired.append(&mut self.masters);
+        }
+        self.conf = conf;
+        moved
+    }
+
+    pub(super) fn all_masters(&mut self) -> impl Iterator<Item = &mut (MasterId, Master)> {
+        self.masters.iter_mut().chain(&mut self.retired)
+    }
+
+    pub(in crate::daemon) fn id(&self) -> &WorkerId {
+        &self.conf.id
+    }
+
+    /// Empty if jobs may go there, else the reason.
+    pub(in crate::daemon) fn refusal(&mut self, now: Instant) -> String {
+        if !self.conf.enabled {
+            return "disabled".into();
+        }
+        if self.drained || self.leaving {
+            return "drained".into();
+        }
+        if let Some((why, _)) = &self.down {
+            return why.clone();
+        }
+        match self.health.circuit(now) {
+            Circuit::Open { .. } => format!("paused after failures ({})", self.health.reason()),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether it has the one job already that it may have until it has proved itself. That is a
+    /// reason to wait, not to run locally.
+    pub(in crate::daemon) fn on_trial(&mut self, now: Instant) -> bool {
+        matches!(self.health.circuit(now), Circuit::HalfOpen { .. }) && self.slots.used() > 0
+    }
+
+    /// Empty if it has the same compilers, else what it lacks. Nothing is refused before its facts
+    /// are known.
+    pub(in crate::daemon) fn lacks(
+        &self,
+        identities: &[Identity],
+        needs: &Needs,
+        now: Instant,
+    ) -> String {
+        let Some(facts) = &self.facts else {
+            return String::new();
+        };
+        if (facts.os.as_str(), facts.arch.as_str())
+            != (std::env::consts::OS, std::env::consts::ARCH)
+        {
+            return format!("is {} {}", facts.os, facts.arch);
+        }
+        if needs.native && facts.cpu != cpu::kind() {
+            return "has another processor, and the build is for this one alone".into();
+        }
+        match self.without.get(&needs.programs) {
+            Some((since, why)) if now < *since + INSTALLS => return why.clone(),
+            _ => {}
+        }
+        let missing = identities.iter().find(|i| self.toolchain(i).is_none());
+        missing.map_or(String::new(), |i| {
+            let first = i.text.lines().next().unwrap_or_default();
+            format!("has no {} like ours ({first})", i.tool)
+        })
+    }
+
+    /// The worker's own name of the same tool: `rustc NAME` gives NAME, others the empty string.
+    pub(in crate::daemon) fn toolchain(&self, identity: &Identity) -> Option<&str> {
+        let tools = &self.facts.as_ref()?.tools;
+        let same = tools
+            .iter()
+            .filter(|(_, text)| text.trim_end() == identity.text);
+        same.filter_map(|(name, _)| {
+            let (tool, rest) = name.split_once(' ').unwrap_or((name, ""));
+            (tool == identity.tool).then_some(rest)
+        })
+        .next()
+    }
+
+    pub(in crate::daemon) fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// Ends the pause after a failed connection.
+    pub(in crate::daemon) fn retry_now(&mut self, now: Instant) {
+        if let Some((_, until)) = &mut self.down {
+            *until = now;
+        }
+    }
+
+    /// A control socket that sessions can go through now.
+    pub(super) fn ready_master(&self) -> Option<&Master> {
+        self.masters
+            .iter()
+            .map(|(_, m)| m)
+            .find(|m| m.state() == master::State::Ready)
+    }
+
+    /// `now` is the present turn's: what is not after it has been seen to.
+    pub(in crate::daemon) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let all = self.masters.iter().chain(&self.retired);
+        let masters = all.filter_map(|(_, m)| m.deadline());
+        let retry = self
+            .down
+            .as_ref()
+            .map(|(_, at)| *at)
+            .filter(|at| self.conf.enabled && *at > now);
+        masters.chain(retry).min()
+    }
+}
