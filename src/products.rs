@@ -262,6 +262,19 @@ pub fn choose(
     chosen
 }
 
+/// Whether the file at `path` is a product that the worker has: it is here, or on its way.
+pub fn comes_home(
+    path: &Path,
+    collect: &Collect,
+    project: &Project,
+    produced: &[Produced],
+) -> bool {
+    let name = project.locate(path);
+    let listed = produced.iter().filter(|p| !p.changed);
+    let mut same = listed.filter(|p| name.as_ref() == Some(&p.name));
+    same.any(|p| !is_guarded(&p.name.path) && is_wanted_product(collect, p, project))
+}
+
 /// A file in the tree that the job made or changed.
 fn is_wanted_change(accepted: &Accepted, p: &Produced, base: &Manifest, project: &Project) -> bool {
     let in_target = project.cargo.as_ref().is_some_and(|c| {

@@ -83,12 +83,18 @@ impl Known {
         }
     }
 
+    /// Where the toolchain that a cargo or rustc command means is installed here.
+    ///
+    /// # Errors
+    /// rustc does not say.
+    pub fn sysroot(&self, argv: &[OsString], place: Place<'_>) -> Result<PathBuf> {
+        let args = ["--print", "sysroot"].map(OsString::from);
+        let text = self.ask("rustc", with_toolchain(argv, args), place)?;
+        Ok(text.trim().into())
+    }
+
     fn rustc(&self, argv: &[OsString], place: Place<'_>) -> Result<Identity> {
-        let plus = argv
-            .get(1)
-            .filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
-        let mut args: Vec<OsString> = plus.into_iter().cloned().collect();
-        args.push("-vV".into());
+        let args = with_toolchain(argv, ["-vV".into()]);
         Ok(Identity {
             tool: "rustc".into(),
             text: self.ask("rustc", args, place)?,
@@ -136,6 +142,13 @@ impl Known {
         }
         Ok(text)
     }
+}
+
+/// Questions for the toolchain that `argv` names, if it names one (`cargo +nightly`).
+fn with_toolchain<const N: usize>(argv: &[OsString], args: [OsString; N]) -> Vec<OsString> {
+    let plus = argv.get(1);
+    let plus = plus.filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
+    plus.cloned().into_iter().chain(args).collect()
 }
 
 /// Files whose change may change the answer.

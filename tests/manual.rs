@@ -20,8 +20,8 @@ use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use rch::wire::status::Phase;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Kind, Name, Open, Produced, Products, Put, Run,
-    ToWorker,
+    Base, Collect, Facts, Fault, FromWorker, Install, Kind, Name, Open, Produced, Products,
+    Program, Put, Run, Setting, ToWorker,
 };
 use rch::wire::{self, Frame};
 
@@ -270,11 +270,11 @@ fn the_example_of_the_protocol_decodes_to_what_the_page_says() {
     });
     assert_eq!(used, Ok(bytes.len()));
     let hello = ToDaemon::Hello {
-        protocol: 1,
+        protocol: 2,
         version: "0.1.0".into(),
     };
     assert_eq!(messages, [(11, hello), (8, ToDaemon::Ask(Ask::Status))]);
-    assert_eq!(wire::PROTOCOL, 1, "the page describes version 1");
+    assert_eq!(wire::PROTOCOL, 2, "the page describes version 2");
 }
 
 /// One row of a message table: kind, name, shape.
@@ -527,6 +527,12 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 deep: true,
             }],
         },
+        runner: vec!["R".into()],
+        install: Some(Install {
+            dir: "/w".into(),
+            id: [3; 16],
+            modules: vec!["/w/node_modules".into()],
+        }),
     };
     let open = Open {
         key: LaneKey([1; 16]),
@@ -609,6 +615,15 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 text: "t".into()
             },
             FromWorker::Pong { now },
+            FromWorker::Program(Program {
+                argv: vec!["a".into()],
+                env: vec![Setting {
+                    name: "n".into(),
+                    value: "v".into(),
+                    front: true,
+                }],
+                libraries: vec!["/w/l.so".into()],
+            }),
         ],
     );
 }

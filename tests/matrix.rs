@@ -15,6 +15,9 @@ mod crates;
 #[path = "matrix/workspace.rs"]
 mod workspace;
 
+#[path = "matrix/run.rs"]
+mod run;
+
 #[path = "matrix/c.rs"]
 mod c;
 

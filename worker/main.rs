@@ -12,6 +12,7 @@ mod flow;
 mod lane;
 mod outputs;
 mod probe;
+mod program;
 mod remap;
 mod run;
 mod running;

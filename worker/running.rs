@@ -3,6 +3,7 @@
 //! A job is over when all its streams are: the warden has ended then or is about to, and every byte
 //! of output has been passed on before the verdict is.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ pub struct Running {
     /// What the warden said last, held back until the output has been sent.
     pub verdict: Option<FromWorker>,
     pub remap: [Remap; 2],
+    /// `Some` iff it is told what would be run: the environment it was started with.
+    pub told: Option<Vec<(OsString, OsString)>>,
 }
 
 impl Running {

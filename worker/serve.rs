@@ -19,7 +19,7 @@ use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
 use crate::running::Running;
 use crate::tree::Incoming;
-use crate::{outputs, probe, run, sweep};
+use crate::{outputs, probe, program, run, sweep};
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -328,6 +328,8 @@ impl Session {
         }
         let means = self.means.as_ref().ok().copied();
         let (view, mut spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
+        // A job that was killed may have left one.
+        let _ = lane.trees[0].delete(&program::note());
         spec.mark = lane.start()?;
         let job = run::start(means, &view, &spec, &lane.lock)?;
         self.phase = Phase::Running(Box::new(Running {
@@ -338,6 +340,7 @@ impl Session {
             report: Vec::new(),
             verdict: None,
             remap: [remap.clone(), remap],
+            told: (!run.runner.is_empty()).then_some(spec.env),
         }));
         Ok(())
     }
@@ -370,6 +373,15 @@ impl Session {
         lane.end()?;
         match running.verdict {
             Some(exited @ FromWorker::Exited { .. }) => {
+                let told = running.told.as_ref();
+                let told = told.and_then(|env| program::take(lane, env, &running.remap[0]));
+                if let Some(program) = told {
+                    running
+                        .collect
+                        .products
+                        .extend(program::build_output(&program));
+                    self.out.put(&FromWorker::Program(program));
+                }
                 self.out.put(&exited);
                 outputs::list(lane, &running.collect, running.mark, &mut self.out)
             }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::exclude::Rules;
 use crate::ids::LaneKey;
 use crate::manifest::Manifest;
-use crate::plan::env;
+use crate::plan::{env, program};
 use crate::products;
 use crate::roots::{self, Project};
 use crate::scan;
@@ -37,6 +37,8 @@ pub(super) struct Survey {
     pub(super) manifest: Arc<Manifest>,
     pub(super) identities: Vec<Identity>,
     pub(super) collect: Collect,
+    /// `Some` iff it is `cargo run`.
+    pub(super) runs: Option<Runs>,
     /// Target directories that do not exist here.
     pub(super) absent: Vec<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
@@ -54,6 +56,13 @@ pub(super) struct Survey {
     pub(super) wish: u32,
     /// `None`: it may run for ever.
     pub(super) timeout: Option<Duration>,
+}
+
+/// What the way home of `cargo run` needs.
+pub(super) struct Runs {
+    /// Where cargo looks for a runner.
+    pub(super) variables: Vec<OsString>,
+    pub(super) sysroot: PathBuf,
 }
 
 /// Finds out. Runs on the crew.
@@ -76,6 +85,10 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
     };
     let identities = known.identities(&accepted, &exec.argv, place)?;
     let mut project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
+    let runs = match accepted.kind {
+        Kind::Run => Some(runs(exec, &accepted, &project, &identities, known)?),
+        _ => None,
+    };
     let home = PathBuf::from(var("HOME").unwrap_or_default());
     let (manifest, rules) = scan::tree(&mut project, &config.transfer, &home, SCANNERS)?;
     too_large(&manifest, config.transfer.max_transfer_mb)?;
@@ -106,6 +119,7 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         accepted,
         identities,
         collect,
+        runs,
         absent,
     })
 }
@@ -130,10 +144,33 @@ fn stays(config: &Config, accepted: &Accepted) -> Result<()> {
             "'{kind}' is in compilation.local_kinds"
         )));
     }
-    if accepted.kind == Kind::Run {
-        return Err(Error::new("'cargo run' is not implemented"));
-    }
     Ok(())
+}
+
+fn runs(
+    exec: &Exec,
+    accepted: &Accepted,
+    project: &Project,
+    identities: &[Identity],
+    known: &Known,
+) -> Result<Runs> {
+    let rustc = identities.first().map_or("", |i| i.text.as_str());
+    let place = Place {
+        cwd: &exec.cwd,
+        env: &exec.env,
+    };
+    Ok(Runs {
+        variables: program::runner_variables(given(exec), accepted, project, rustc)?,
+        sysroot: known.sysroot(&exec.argv, place)?,
+    })
+}
+
+pub(super) fn given(exec: &Exec) -> program::Given<'_> {
+    program::Given {
+        argv: &exec.argv,
+        cwd: &exec.cwd,
+        env: &exec.env,
+    }
 }
 
 pub(super) fn kind_name(kind: Kind) -> &'static str {

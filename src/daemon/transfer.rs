@@ -684,6 +684,7 @@ impl Daemon {
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
         };
+        attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
         let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
         let memory = self
             .home

@@ -4,5 +4,6 @@
 pub mod copy;
 pub mod env;
 pub mod parallel;
+pub mod program;
 pub mod rsync;
 pub mod ssh;

@@ -13,6 +13,7 @@ fn project(targets: &[&str]) -> Project {
             build_dir: None,
             targets: targets.iter().map(ToString::to_string).collect(),
             artifact_dir: None,
+            runner: false,
         }),
     }
 }

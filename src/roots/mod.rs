@@ -55,6 +55,8 @@ pub struct Cargo {
     pub targets: Vec<String>,
     /// `build.artifact-dir`.
     pub artifact_dir: Option<PathBuf>,
+    /// Something else starts what `cargo run` runs (`target.….runner`).
+    pub runner: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -385,6 +387,7 @@ fn cargo_dirs(
             words.targets.clone()
         },
         artifact_dir,
+        runner: settings.has_runner(),
         workspace,
     }
 }

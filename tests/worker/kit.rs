@@ -331,6 +331,8 @@ pub fn job(argv: &[&str]) -> Run {
             changed: true,
             products: Vec::new(),
         },
+        runner: Vec::new(),
+        install: None,
     }
 }
 

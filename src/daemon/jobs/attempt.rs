@@ -43,6 +43,8 @@ impl Daemon {
             transfer: Transfer::Idle,
             exit: None,
             produced: vec![],
+            kept: vec![],
+            program: None,
             cleaned: vec![],
             fetches: 0,
             until: None,
@@ -109,6 +111,7 @@ impl Daemon {
             }
             FromWorker::Stdout(bytes) => self.output(id, &FromDaemon::Stdout(bytes)),
             FromWorker::Stderr(bytes) => self.output(id, &FromDaemon::Stderr(bytes)),
+            FromWorker::Program(program) => self.program(id, program),
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
             FromWorker::Produced { files, last } => self.produced(id, files, last),
             FromWorker::Fetched { missing } => self.fetched(id, &missing),
@@ -144,6 +147,8 @@ impl Daemon {
             merged: job.exec.merged,
             cargo_home: Some(survey::cargo_home(&survey.project)),
             collect: survey.collect.clone(),
+            runner: survey.runs.as_ref().map_or(vec![], |r| r.variables.clone()),
+            install: None,
         })
     }
 

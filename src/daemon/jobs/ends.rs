@@ -52,6 +52,10 @@ impl Daemon {
             ));
             job.stage = Stage::Returning;
         }
+        match job.to_run(exit) {
+            Ok(here) => job.here = here,
+            Err(error) => return self.local(id, error.text()),
+        }
         job.exit = Some(exit);
         job.stage.advance(Stage::Done(Outcome::Remote));
         self.totals.remote += 1;

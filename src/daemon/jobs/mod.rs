@@ -6,6 +6,7 @@
 
 mod attempt;
 mod ends;
+mod program;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::ids::{ClientId, JobId, ManifestId, SessionId, WorkerId};
 use crate::job::{Stage, Tries};
 use crate::manifest::Manifest;
 use crate::plan::env;
+use crate::plan::program::Here;
 use crate::poll::Ready;
 use crate::sched::{self, Candidate, Choice, Desk, Priority, Waiting};
 use crate::spool::Spool;
@@ -27,7 +29,7 @@ use crate::sys::process::Exit;
 use crate::time::{self, Stamp};
 use crate::wire::client::{Exec, FromDaemon};
 use crate::wire::status;
-use crate::wire::worker::Produced;
+use crate::wire::worker::{Name, Produced, Program};
 
 pub(super) struct Job {
     pub(super) id: JobId,
@@ -43,6 +45,8 @@ pub(super) struct Job {
     /// It stays because the user's own terms say so; nobody need be told.
     pub(super) quiet: bool,
     pub(super) exit: Option<Exit>,
+    /// `Some` once it is known what its clients run now that it is built.
+    here: Option<Here>,
     pub(super) begun: Instant,
     pub(super) started: Stamp,
     pub(super) moved: Moved,
@@ -81,6 +85,10 @@ pub(super) struct Attempt {
     pub(super) transfer: Transfer,
     pub(super) exit: Option<Exit>,
     pub(super) produced: Vec<Produced>,
+    /// Products that did not come home because something newer stands here.
+    pub(super) kept: Vec<Name>,
+    /// What cargo would run, if it was asked.
+    program: Option<Program>,
     /// Directories that the lane was told to clean before the job.
     pub(super) cleaned: Vec<std::path::PathBuf>,
     /// `Fetch` messages that are not answered yet.
@@ -215,6 +223,7 @@ impl Daemon {
             reason: String::new(),
             quiet: false,
             exit: None,
+            here: None,
             begun: self.now,
             started: time::now(),
             moved: Moved::default(),
