@@ -50,6 +50,7 @@ impl Scratch {
             roots: vec![Root::whole(self.0.clone())],
             cargo_home: "/nowhere".into(),
             cargo: None,
+            sends_packages: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use crate::classify::{Accepted, Tool};
+use crate::classify::{Accepted, Kind, Tool};
 use crate::error::{Error, Result};
 
 /// A tool's name as the worker's facts name it (`rustc`, `gcc`, …) and its identity.
@@ -79,7 +79,14 @@ impl Known {
             Tool::Make | Tool::Ninja | Tool::Cmake | Tool::Meson => {
                 Ok(self.compiler("cc", place).into_iter().collect())
             }
-            Tool::Bun => Ok(vec![self.version("bun", &["--version"], place)?]),
+            Tool::Bun => {
+                let mut found = vec![self.version("bun", &["--version"], place)?];
+                // A script's tools run by node where there is one, else by bun.
+                if accepted.kind == Kind::Check {
+                    found.extend(self.version("node", &["--version"], place));
+                }
+                Ok(found)
+            }
         }
     }
 

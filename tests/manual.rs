@@ -531,6 +531,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
         install: Some(Install {
             dir: "/w".into(),
             id: [3; 16],
+            isolated: true,
             modules: vec!["/w/node_modules".into()],
         }),
     };

@@ -18,6 +18,9 @@ mod workspace;
 #[path = "matrix/run.rs"]
 mod run;
 
+#[path = "matrix/bun.rs"]
+mod bun;
+
 #[path = "matrix/c.rs"]
 mod c;
 

@@ -11,6 +11,7 @@ mod fault;
 mod flow;
 mod lane;
 mod outputs;
+mod packages;
 mod probe;
 mod program;
 mod remap;

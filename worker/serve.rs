@@ -17,9 +17,10 @@ use crate::confine::Means;
 use crate::fault::{Done, Sentence, Wrong};
 use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
+use crate::packages::Installing;
 use crate::running::Running;
 use crate::tree::Incoming;
-use crate::{outputs, probe, program, run, sweep};
+use crate::{outputs, packages, probe, program, run, sweep};
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -97,6 +98,7 @@ impl Session {
                 input.drain(|frame| self.take(ToWorker::decode(frame)?))?;
             }
             self.hear(&ready[2..])?;
+            self.enforce()?;
             if self.out.pending() > 0 {
                 self.out.flush().wrong(|| "cannot write to the session")?;
             }
@@ -326,6 +328,17 @@ impl Session {
         if !lane.is_clean() {
             return Err(Wrong::protocol("the lane was not committed"));
         }
+        match &run.install {
+            Some(install) if !packages::are_there(lane, install) => {
+                let first = packages::begin(lane, install, &run)?;
+                self.start(first, Some(Installing::new(run)))
+            }
+            _ => self.start(run, None),
+        }
+    }
+
+    fn start(&mut self, run: Run, installing: Option<Installing>) -> Done<()> {
+        let lane = self.lane.as_mut().expect("BUG: open without a lane");
         let means = self.means.as_ref().ok().copied();
         let (view, mut spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
         // A job that was killed may have left one.
@@ -340,6 +353,7 @@ impl Session {
             report: Vec::new(),
             verdict: None,
             remap: [remap.clone(), remap],
+            installing,
             told: (!run.runner.is_empty()).then_some(spec.env),
         }));
         Ok(())
@@ -363,6 +377,24 @@ impl Session {
         }
     }
 
+    /// Ends an install that takes too long. Its lane is dirty then, and repaired by the next job.
+    fn enforce(&mut self) -> Done<()> {
+        let Phase::Running(running) = &mut self.phase else {
+            return Ok(());
+        };
+        let late = |i: &&Installing| Instant::now() >= i.until;
+        let Some(wrong) = running
+            .installing
+            .as_ref()
+            .filter(late)
+            .map(Installing::too_long)
+        else {
+            return Ok(());
+        };
+        running.terminate();
+        self.give_up(wrong)
+    }
+
     /// Every stream is at its end, so the warden has ended or is about to.
     fn finish_job(&mut self) -> Done<()> {
         let Phase::Running(mut running) = std::mem::replace(&mut self.phase, Phase::Open) else {
@@ -371,6 +403,9 @@ impl Session {
         running.job.end();
         let lane = self.lane.as_mut().expect("BUG: a job without a lane");
         lane.end()?;
+        if let Some(installing) = running.installing.take() {
+            return self.installed(installing, running.verdict.as_ref());
+        }
         match running.verdict {
             Some(exited @ FromWorker::Exited { .. }) => {
                 let told = running.told.as_ref();
@@ -387,6 +422,19 @@ impl Session {
             }
             Some(FromWorker::Failed { fault, text }) => Err(Wrong::new(fault, text)),
             _ => Err(Wrong::new(Fault::System, "the job's warden was killed")),
+        }
+    }
+
+    /// The packages are there, or are not: the command, or why it cannot be.
+    fn installed(&mut self, installing: Installing, verdict: Option<&FromWorker>) -> Done<()> {
+        let lane = self.lane.as_mut().expect("BUG: a job without a lane");
+        match verdict {
+            Some(FromWorker::Exited { exit, .. }) if exit.success() => {
+                let install = installing.then.install.as_ref();
+                packages::end(lane, install.expect("BUG: nothing to install"));
+                self.start(installing.then, None)
+            }
+            _ => Err(installing.failed()),
         }
     }
 

@@ -560,6 +560,10 @@ impl Daemon {
         let sources = products::may_write_sources(&survey.accepted);
         let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
         landing = landing.foreign(products::is_foreign(&survey.project));
+        let reports = files
+            .iter()
+            .filter(|f| products::is_report(&survey.accepted, f, &survey.project));
+        landing = landing.reports(reports.map(|f| f.name.clone()).collect());
         landing.expect(&files);
         let landing = Some(Box::new(landing));
         attempt.transfer = Transfer::Landing {

@@ -8,6 +8,7 @@ fn project(root: &Path) -> Project {
         roots: vec![Root::whole(root.into())],
         cargo_home: "/nowhere".into(),
         cargo: None,
+        sends_packages: false,
     }
 }
 

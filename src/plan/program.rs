@@ -225,6 +225,7 @@ mod tests {
                 artifact_dir: None,
                 runner: false,
             }),
+            sends_packages: false,
         }
     }
 

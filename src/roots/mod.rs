@@ -11,6 +11,7 @@
 
 pub mod links;
 pub mod manifests;
+pub mod packages;
 pub mod settings;
 pub mod words;
 
@@ -68,6 +69,8 @@ pub struct Project {
     pub cargo_home: PathBuf,
     /// `Some` iff a Cargo.toml was found for the command.
     pub cargo: Option<Cargo>,
+    /// `node_modules` travels like any other directory.
+    pub sends_packages: bool,
 }
 
 impl Project {
@@ -141,6 +144,7 @@ pub fn find(
         name: name.to_string_lossy().into_owned(),
         cargo_home: search.cargo_home,
         cargo,
+        sends_packages: false,
         roots,
     })
 }

@@ -82,6 +82,8 @@ pub struct Install {
     pub dir: PathBuf,
     /// Equal ids stand for equal packages.
     pub id: [u8; 16],
+    /// bun's layout: a store with links into it, or everything as far up as it can be.
+    pub isolated: bool,
     /// Every `node_modules` that may come of it, the lockfile's own first.
     pub modules: Vec<PathBuf>,
 }
@@ -330,7 +332,7 @@ fn put_run(w: &mut Writer, run: &Run) {
     });
     put_words(w, &run.runner);
     w.option(run.install.as_ref(), |w, i| {
-        w.path(&i.dir).raw(&i.id);
+        w.path(&i.dir).raw(&i.id).flag(i.isolated);
         w.list(&i.modules, |w, p| {
             w.path(p);
         });
@@ -390,6 +392,7 @@ fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
             Ok(Install {
                 dir: r.path()?,
                 id: array(r)?,
+                isolated: r.flag()?,
                 modules: r.list(Reader::path)?,
             })
         })?,
@@ -711,6 +714,7 @@ mod tests {
                 install: Some(Install {
                     dir: "/a".into(),
                     id: [4; 16],
+                    isolated: true,
                     modules: vec!["/a/node_modules".into()],
                 }),
             }),
@@ -729,7 +733,7 @@ mod tests {
         }
         let from = [
             FromWorker::Ready {
-                protocol: 1,
+                protocol: wire::PROTOCOL,
                 version: "v".into(),
                 now: 1,
                 facts: Facts {

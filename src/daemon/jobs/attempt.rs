@@ -148,7 +148,7 @@ impl Daemon {
             cargo_home: Some(survey::cargo_home(&survey.project)),
             collect: survey.collect.clone(),
             runner: survey.runs.as_ref().map_or(vec![], |r| r.variables.clone()),
-            install: None,
+            install: survey.install.clone(),
         })
     }
 

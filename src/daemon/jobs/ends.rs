@@ -152,6 +152,9 @@ impl Daemon {
             .map_or(String::new(), |a| a.worker.to_string());
         let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
         self.event(format_args!("job {id}: worker {worker}: {text}"));
+        if fault == Fault::Install && self.send_packages(id, &format!("worker {worker}: {text}")) {
+            return;
+        }
         self.lose(id, &format!("worker {worker}: {text}"), blame);
     }
 

@@ -6,14 +6,15 @@
 
 mod attempt;
 mod ends;
+mod packages;
 mod program;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::survey::{self, Survey};
+use super::Daemon;
+use super::survey::Survey;
 use super::transfer::Transfer;
-use super::{Daemon, Report};
 use crate::error::Result;
 use crate::fleet::Lease;
 use crate::history::{Task, Terms};
@@ -231,10 +232,7 @@ impl Daemon {
             bench: None,
         };
         self.jobs.insert(id, job);
-        let (client_id, known) = (self.client_id.clone(), self.known.clone());
-        self.crew.submit(move || {
-            Report::Surveyed(id, Box::new(survey::survey(&exec, &client_id, &known)))
-        });
+        self.look_into(id);
         Ok(id)
     }
 
