@@ -216,14 +216,20 @@ mod tests {
             ("RCH_WORKER", ""),
             ("EDITOR", ""),
             ("LC_ALL", ""),
+            ("CLAUDECODE", ""),
         ];
         assert_eq!(
             names(&env, &["AWS_SECRET_ACCESS_KEY", "RCH_WORKER"], &["*"]).len(),
-            4
+            5
         );
         assert_eq!(
             names(&env, &[], &[]),
-            ["RUSTFLAGS", "CARGO_PROFILE_DEV_DEBUG", "LC_ALL"]
+            [
+                "RUSTFLAGS",
+                "CARGO_PROFILE_DEV_DEBUG",
+                "LC_ALL",
+                "CLAUDECODE"
+            ]
         );
     }
 

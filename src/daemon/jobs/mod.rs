@@ -46,6 +46,8 @@ pub(super) struct Job {
     /// It stays because the user's own terms say so; nobody need be told.
     pub(super) quiet: bool,
     pub(super) exit: Option<Exit>,
+    /// A worker could not install its packages: that is no reason any more to look into it again.
+    packages_failed: bool,
     /// `Some` once it is known what its clients run now that it is built.
     here: Option<Here>,
     pub(super) begun: Instant,
@@ -225,6 +227,7 @@ impl Daemon {
             quiet: false,
             exit: None,
             here: None,
+            packages_failed: false,
             begun: self.now,
             started: time::now(),
             moved: Moved::default(),

@@ -29,11 +29,12 @@ impl Daemon {
         };
         let install = job.survey.as_ref().and_then(|s| s.install.as_ref());
         let Some(packages) = install
-            .filter(|_| job.stage == Stage::Syncing)
+            .filter(|_| job.stage == Stage::Syncing && !job.packages_failed)
             .map(|i| survey::hex(&i.id))
         else {
             return false;
         };
+        job.packages_failed = true;
         job.note(format!("{why}; node_modules is sent instead"));
         // Forgotten at the end of the daemon, they are tried once more.
         if let Err(e) = self.keep.set_uninstallable(packages) {
