@@ -5,14 +5,19 @@
 //! first, because bun leaves what it does not need any more. A stamp beside the packages says what
 //! they are; it goes with them, and comes after them.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rch::exclude::TEMP_PREFIX;
 use rch::paths;
+use rch::time;
 use rch::wire::worker::{Collect, Fault, Install, Run};
 
 use crate::fault::{Done, Sentence, Wrong};
 use crate::lane::Lane;
+use crate::tree::Tree;
 
 /// A registry that is only slow has answered by then; beside the packages themselves nothing is
 /// waited for longer.
@@ -62,21 +67,21 @@ impl Installing {
 
 /// Whether the lane holds the packages already.
 pub fn are_there(lane: &Lane, install: &Install) -> bool {
-    stamp(lane, install).is_some_and(|path| {
-        let there = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file());
-        there && std::fs::read(path).is_ok_and(|id| id == install.id)
-    })
+    let held = || -> Option<Vec<u8>> {
+        let (tree, path) = stamp(lane, install)?;
+        let file = File::from(tree.open_file(&path).ok()?);
+        let mut id = Vec::new();
+        file.take(64).read_to_end(&mut id).ok()?;
+        Some(id)
+    };
+    held().is_some_and(|id| id == install.id)
 }
 
-/// The stamp's place on this machine's own disk.
-fn stamp(lane: &Lane, install: &Install) -> Option<std::path::PathBuf> {
+/// The stamp's place. A job may have put anything there: it is never written through a link.
+fn stamp<'a>(lane: &'a Lane, install: &Install) -> Option<(&'a Tree, PathBuf)> {
     let (root, below) = lane.locate(install.modules.first()?)?;
-    let dirs = lane.dirs();
-    Some(
-        dirs.get(root)?
-            .join(below)
-            .join(format!("{TEMP_PREFIX}packages")),
-    )
+    let name = format!("{TEMP_PREFIX}packages");
+    Some((&lane.trees[root], below.join(name)))
 }
 
 /// Takes away what is there, and answers what makes it anew.
@@ -112,8 +117,11 @@ pub fn begin(lane: &Lane, install: &Install, run: &Run) -> Done<Run> {
 
 /// The packages are there. A stamp that cannot be written costs another install.
 pub fn end(lane: &Lane, install: &Install) {
-    if let Some(path) = stamp(lane, install) {
-        let _ = std::fs::remove_file(&path);
-        let _ = std::fs::write(path, install.id);
-    }
+    let Some((tree, path)) = stamp(lane, install) else {
+        return;
+    };
+    let size = install.id.len() as u64;
+    let _ = tree
+        .begin(&path, size, 0o644, time::now())
+        .and_then(|mut file| file.write(&install.id).and_then(|()| file.finish()));
 }
