@@ -22,6 +22,7 @@ const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 
+const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const DT_VERDEF: u64 = 0x6fff_fffc;
@@ -76,6 +77,24 @@ pub fn misfit(file: &File) -> io::Result<Option<String>> {
         Ok(wants) => wants.misfit(here()),
         Err(Malformed) => Some("a damaged program".into()),
     })
+}
+
+/// The shared libraries that `path` asks its loader for, by name; none if it is no program.
+pub fn needed(path: &Path) -> Vec<String> {
+    let names = || -> Parsed<Vec<String>> {
+        let file = File::open(path).map_err(|_| Malformed)?;
+        let head = read(&file, 0, 64)?;
+        if !is_loadable(&head) || head[4..6] != [2, 1] {
+            return Ok(vec![]);
+        }
+        let segments = segments(&file, &head)?;
+        let dynamic = segments.iter().find(|s| s.kind == PT_DYNAMIC);
+        let tags = tags(&file, dynamic.ok_or(Malformed)?)?;
+        let texts = texts(&file, &segments, &tags)?.ok_or(Malformed)?;
+        let needed = tags.iter().filter(|(tag, _)| *tag == DT_NEEDED);
+        needed.map(|(_, at)| c_str(&texts, *at as usize)).collect()
+    };
+    names().unwrap_or_default()
 }
 
 /// The magic number, and ET_EXEC or ET_DYN. Byte order may be either: the type's other byte is 0.
@@ -181,22 +200,35 @@ fn segments(file: &File, head: &[u8]) -> Parsed<Vec<Segment>> {
         .collect()
 }
 
+/// The lines of the dynamic table: tag and value.
+fn tags(file: &File, dynamic: &Segment) -> Parsed<Vec<(u64, u64)>> {
+    let bytes = read(file, dynamic.offset, dynamic.size)?;
+    let pairs = bytes.chunks_exact(16).map(|pair| {
+        let mut r = Reader::new(pair);
+        Ok((r.u64()?, r.u64()?))
+    });
+    pairs.collect()
+}
+
+fn tag(tags: &[(u64, u64)], wanted: u64) -> Option<u64> {
+    tags.iter().find(|(t, _)| *t == wanted).map(|(_, v)| *v)
+}
+
+/// The string table that the dynamic table points to, if it does.
+fn texts(file: &File, segments: &[Segment], tags: &[(u64, u64)]) -> Parsed<Option<Vec<u8>>> {
+    match (tag(tags, DT_STRTAB), tag(tags, DT_STRSZ)) {
+        (Some(at), Some(size)) => read(file, offset_of(segments, at)?, size).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// The newest glibc version needed and the newest defined.
 fn versions(file: &File, segments: &[Segment], dynamic: &Segment) -> Parsed<(Glibc, Glibc)> {
-    let bytes = read(file, dynamic.offset, dynamic.size)?;
-    let tags: Vec<(u64, u64)> = bytes
-        .chunks_exact(16)
-        .map(|pair| {
-            let mut r = Reader::new(pair);
-            Ok((r.u64()?, r.u64()?))
-        })
-        .collect::<Parsed<_>>()?;
-    let tag = |wanted| tags.iter().find(|(t, _)| *t == wanted).map(|(_, v)| *v);
-    let (Some(names), Some(size)) = (tag(DT_STRTAB), tag(DT_STRSZ)) else {
+    let tags = tags(file, dynamic)?;
+    let Some(names) = texts(file, segments, &tags)? else {
         return Ok(((0, 0), (0, 0)));
     };
-    let names = read(file, offset_of(segments, names)?, size)?;
-    let newest = |table, count, shape: &Shape| match (tag(table), tag(count)) {
+    let newest = |table, count, shape: &Shape| match (tag(&tags, table), tag(&tags, count)) {
         (Some(at), Some(count)) => {
             let bytes = read_up_to(file, offset_of(segments, at)?, MAX_TABLE)?;
             newest(&bytes, count, shape, &names)
@@ -320,6 +352,14 @@ mod tests {
         assert_eq!(misfit_of(&own()), None);
         assert_eq!(misfit_of(b"#!/bin/sh\n"), None);
         assert_eq!(misfit_of(b""), None);
+    }
+
+    #[test]
+    fn a_program_names_the_libraries_it_needs() {
+        let needs = needed(Path::new("/bin/true"));
+        assert!(needs.iter().any(|n| n.starts_with("libc.so")), "{needs:?}");
+        assert_eq!(needed(Path::new("/etc/passwd")), [""; 0]);
+        assert_eq!(needed(Path::new("/nowhere")), [""; 0]);
     }
 
     #[test]

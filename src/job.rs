@@ -73,6 +73,8 @@ impl Stage {
     fn may_become(self, next: Stage) -> bool {
         use Stage::{Cancelling, Connecting, Done, Queued, Returning, Running, Scanning, Syncing};
         match (self, next) {
+            // What the lane was to hold cannot be made there, and is looked for here.
+            (Syncing, Scanning) => true,
             (Done(_), _) | (_, Scanning) => false,
             (Scanning, Queued)
             | (Queued, Connecting)
@@ -129,6 +131,10 @@ mod tests {
     fn a_whole_life_and_one_with_a_retry() {
         let mut s = Stage::Scanning;
         for next in [
+            Stage::Queued,
+            Stage::Connecting,
+            Stage::Syncing,
+            Stage::Scanning,
             Stage::Queued,
             Stage::Connecting,
             Stage::Syncing,

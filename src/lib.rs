@@ -62,6 +62,10 @@
 //! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.
 //! - The hook asks the processor nothing: `cpuid`, which vector searches begin with, traps in a virtual
 //!   machine. Six of them cost a fifth of the C floor; without them the hook is at 1.2 instead of 1.5.
+//! - `cargo run` on a worker is cargo's own, with us as its runner (`target.….runner`), which starts
+//!   nothing and tells: which program it is and what is set for it only cargo knows exactly.
+//! - bun's packages are installed by a worker only where the workstation has what `bun.lock` says: the
+//!   local command goes by `node_modules`, not by the lockfile. All else is sent like sources.
 //! - A process that runs a command locally holds its local slot by a pidfd, which survives its exec;
 //!   an inherited descriptor would be held by every grandchild.
 //!

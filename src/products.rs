@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use crate::classify::{Accepted, Kind, Tool};
 use crate::config;
 use crate::manifest::{Entry, Manifest};
+use crate::paths;
+use crate::roots::packages::MODULES;
 use crate::roots::words::Words;
 use crate::roots::{Cargo, Env, Project};
 use crate::wire::worker::{Collect, Name, Produced, Products};
@@ -214,6 +216,19 @@ pub fn choose(
     chosen
 }
 
+/// Whether the file at `path` is a product that the worker has: it is here, or on its way.
+pub fn comes_home(
+    path: &Path,
+    collect: &Collect,
+    project: &Project,
+    produced: &[Produced],
+) -> bool {
+    let name = project.locate(path);
+    let listed = produced.iter().filter(|p| !p.changed);
+    let mut same = listed.filter(|p| name.as_ref() == Some(&p.name));
+    same.any(|p| !is_guarded(&p.name.path) && is_wanted_product(collect, p, project))
+}
+
 /// A file in the tree that the job made or changed.
 fn is_wanted_change(accepted: &Accepted, p: &Produced, base: &Manifest, project: &Project) -> bool {
     let in_target = project.cargo.as_ref().is_some_and(|c| {
@@ -222,7 +237,34 @@ fn is_wanted_change(accepted: &Accepted, p: &Produced, base: &Manifest, project:
             || c.build_dir.as_ref().is_some_and(|b| place.starts_with(b))
     });
     let source = base.get(&p.name).is_some();
-    !in_target && (!source || may_write_sources(accepted) || is_lock_file(&p.name.path))
+    let writes = || may_write_sources(accepted) || is_lock_file(&p.name.path);
+    !in_target
+        && !is_package(accepted, p)
+        && (!source || writes() || is_report(accepted, p, project))
+}
+
+/// What a bun command leaves in `node_modules` (a cache, say) is the worker's own.
+fn is_package(accepted: &Accepted, p: &Produced) -> bool {
+    accepted.tool == Tool::Bun && p.name.path.iter().any(|part| part == MODULES)
+}
+
+/// Whether bun itself writes the file, each time anew: snapshots, coverage, the report that the
+/// command names. An older one is a source like any other when it is sent.
+pub fn is_report(accepted: &Accepted, p: &Produced, project: &Project) -> bool {
+    if accepted.tool != Tool::Bun {
+        return false;
+    }
+    let place = project.place(&p.name);
+    let snapshot = || {
+        let beside = place.parent().is_some_and(|d| d.ends_with("__snapshots__"));
+        beside && place.extension().is_some_and(|e| e == "snap")
+    };
+    let named = |output: &OsString| {
+        let output = paths::normal(Path::new(output));
+        place.ends_with(output.strip_prefix("..").unwrap_or(&output))
+    };
+    let coverage = || place.file_name().is_some_and(|n| n == "lcov.info");
+    snapshot() || coverage() || accepted.facts.outputs.iter().any(named)
 }
 
 /// A file in one of the directories that were asked for: the worker's word is not enough.

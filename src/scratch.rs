@@ -52,6 +52,7 @@ impl Scratch {
             cargo: None,
             needs: Default::default(),
             cargo_config: None,
+            sends_packages: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use crate::classify::{Accepted, Tool};
+use crate::classify::{Accepted, Kind, Tool};
 use crate::error::{Error, Result};
 
 /// A tool's name as the worker's facts name it (`rustc`, `gcc`, …) and its identity.
@@ -79,16 +79,29 @@ impl Known {
             Tool::Make | Tool::Ninja | Tool::Cmake | Tool::Meson => {
                 Ok(self.compiler("cc", place).into_iter().collect())
             }
-            Tool::Bun => Ok(vec![self.version("bun", &["--version"], place)?]),
+            Tool::Bun => {
+                let mut found = vec![self.version("bun", &["--version"], place)?];
+                // A script's tools run by node where there is one, else by bun.
+                if accepted.kind == Kind::Check {
+                    found.extend(self.version("node", &["--version"], place));
+                }
+                Ok(found)
+            }
         }
     }
 
+    /// Where the toolchain that a cargo or rustc command means is installed here.
+    ///
+    /// # Errors
+    /// rustc does not say.
+    pub fn sysroot(&self, argv: &[OsString], place: Place<'_>) -> Result<PathBuf> {
+        let args = ["--print", "sysroot"].map(OsString::from);
+        let text = self.ask("rustc", with_toolchain(argv, args), place)?;
+        Ok(text.trim().into())
+    }
+
     fn rustc(&self, argv: &[OsString], place: Place<'_>) -> Result<Identity> {
-        let plus = argv
-            .get(1)
-            .filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
-        let mut args: Vec<OsString> = plus.into_iter().cloned().collect();
-        args.push("-vV".into());
+        let args = with_toolchain(argv, ["-vV".into()]);
         Ok(Identity {
             tool: "rustc".into(),
             text: self.ask("rustc", args, place)?,
@@ -136,6 +149,13 @@ impl Known {
         }
         Ok(text)
     }
+}
+
+/// Questions for the toolchain that `argv` names, if it names one (`cargo +nightly`).
+fn with_toolchain<const N: usize>(argv: &[OsString], args: [OsString; N]) -> Vec<OsString> {
+    let plus = argv.get(1);
+    let plus = plus.filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
+    plus.cloned().into_iter().chain(args).collect()
 }
 
 /// Files whose change may change the answer.

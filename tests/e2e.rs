@@ -345,6 +345,31 @@ fn a_broken_configuration_sends_nothing() {
     falls_back(&home, &[], "config.toml:3:");
 }
 
+/// What stays cargo's own business from beginning to end, with the reason said.
+#[test]
+fn a_run_that_is_not_understood_stays() {
+    let (_worker, home) = start("run-stays");
+    let stays = |argv: &[&str], why: &str| {
+        let output = home.rch(&["exec", "--"]).args(argv).output().unwrap();
+        let story = home.story(argv, &output);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{story}");
+        assert!(stderr.contains("rch: running locally: "), "{story}");
+        assert!(stderr.contains(why), "{story}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    sample_crate(&home.project);
+    stays(&["cargo", "run", "-vv"], "with -vv");
+    let config = home.project.join(".cargo/config.toml");
+    write(
+        &config,
+        "[target.'cfg(unix)']\nrunner = [\"echo\", \"ran\"]\n",
+    );
+    let said = stays(&["cargo", "run"], "a runner configured");
+    assert_eq!(said, "ran target/debug/sample\n");
+    std::fs::remove_file(config).unwrap();
+}
+
 /// The daemon would make its folders somewhere else than we look for them.
 #[test]
 fn a_relative_home_starts_no_daemon() {

@@ -20,8 +20,8 @@ use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use rch::wire::status::Phase;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Held, Keep, Kind, Name, Open, Produced, Products, Put,
-    Resync, Run, ToWorker, Want,
+    Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Produced,
+    Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
 };
 use rch::wire::{self, Frame};
 
@@ -528,6 +528,13 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 deep: true,
             }],
         },
+        runner: vec!["R".into()],
+        install: Some(Install {
+            dir: "/w".into(),
+            id: [3; 16],
+            isolated: true,
+            modules: vec!["/w/node_modules".into()],
+        }),
     };
     let open = Open {
         key: LaneKey([1; 16]),
@@ -630,6 +637,15 @@ fn daemon_and_worker_speak_as_the_page_says() {
             },
             FromWorker::Patch(vec![1]),
             FromWorker::Lacks(vec!["c".into()]),
+            FromWorker::Program(Program {
+                argv: vec!["a".into()],
+                env: vec![Setting {
+                    name: "n".into(),
+                    value: "v".into(),
+                    front: true,
+                }],
+                libraries: vec!["/w/l.so".into()],
+            }),
         ],
     );
 }

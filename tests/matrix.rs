@@ -15,6 +15,12 @@ mod crates;
 #[path = "matrix/workspace.rs"]
 mod workspace;
 
+#[path = "matrix/run.rs"]
+mod run;
+
+#[path = "matrix/bun.rs"]
+mod bun;
+
 #[path = "matrix/c.rs"]
 mod c;
 

@@ -241,6 +241,27 @@ fn output_comes_as_the_user_wants_it() {
     assert!(out.ends_with("\nline 100\nred\n"), "{out}");
 }
 
+/// `cargo run` in colour, and a program that has the terminal to itself.
+#[test]
+fn a_program_that_is_run_has_the_terminal() {
+    let home = Home::new("tty-run");
+    common::sample_crate(&home.project);
+    let asks = "use std::io::IsTerminal;\nfn main() {\n    println!(\"{} {}\", std::io::stdout().is_terminal(), std::io::stderr().is_terminal());\n}\n";
+    write(&home.project.join("src/main.rs"), asks);
+    let line = "RCH_REQUIRE_REMOTE=1 rch exec -- cargo run -- x";
+    let mut child = on_terminal(&home, line);
+    let mut seen = vec![];
+    read(&mut child, &mut seen, None);
+    assert!(child.wait().unwrap().success());
+    let text = String::from_utf8_lossy(&seen);
+    let running = "\x1b[1m\x1b[92m     Running\x1b[0m `target/debug/sample x`\r\n";
+    assert!(
+        text.ends_with(&format!("{running}true true\r\n")),
+        "{text:?}"
+    );
+    assert_eq!(home.status().totals.remote, 1);
+}
+
 #[test]
 fn a_dry_run_says_what_would_happen_and_runs_here() {
     let home = Home::new("dry");

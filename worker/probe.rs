@@ -19,7 +19,7 @@ use crate::lane::lanes_dir;
 use crate::task::{rustup_home, search_path};
 
 /// (tool, the arguments that make it tell its version, whether `-dumpmachine` tells more).
-const TOOLS: [(&str, &[&str], bool); 11] = [
+const TOOLS: [(&str, &[&str], bool); 12] = [
     ("gcc", &["--version"], true),
     ("g++", &["--version"], true),
     ("cc", &["--version"], true),
@@ -31,6 +31,7 @@ const TOOLS: [(&str, &[&str], bool); 11] = [
     ("cmake", &["--version"], false),
     ("meson", &["--version"], false),
     ("bun", &["--version"], false),
+    ("node", &["--version"], false),
 ];
 
 pub fn facts(no_namespace: Option<&String>) -> Facts {

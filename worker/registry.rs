@@ -33,7 +33,9 @@ pub fn begin(put: &Put) -> Done<Option<Incoming>> {
     fs::create_dir_all(&home).wrong(what)?;
     let tree = Tree::open(&home).wrong(what)?;
     let mtime = put.mtime.min(time::now());
-    tree.begin(put, *size, mtime).wrong(what).map(Some)
+    tree.begin(path, *size, put.mode, mtime)
+        .wrong(what)
+        .map(Some)
 }
 
 fn is_ours(path: &Path) -> bool {

@@ -28,11 +28,6 @@ impl Remap {
         }
     }
 
-    /// Replaces nothing.
-    pub fn none() -> Remap {
-        Remap::new([])
-    }
-
     /// What can be passed on now that `chunk` has come.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
         if self.pairs.is_empty() {
@@ -66,7 +61,7 @@ impl Remap {
             let left = &text[at..];
             let found = self.pairs.iter().find(|(from, _)| left.starts_with(from));
             match found.map(|(from, to)| (from.len(), to, left.get(from.len()))) {
-                Some((len, to, next)) if next.is_none_or(|b| !continues(*b)) => {
+                Some((len, to, next)) if ended(&left[..len], next) => {
                     if next.is_none() && !whole {
                         return at;
                     }
@@ -89,6 +84,11 @@ impl Remap {
             .iter()
             .any(|(from, _)| from.len() > end.len() && from.starts_with(end))
     }
+}
+
+/// Whether what was found is whole: a path, before this byte, or words up to a blank.
+fn ended(found: &[u8], next: Option<&u8>) -> bool {
+    found.ends_with(b" ") || next.is_none_or(|b| !continues(*b))
 }
 
 /// Whether a name goes on with this byte.
@@ -122,6 +122,12 @@ mod tests {
                 assert_eq!(out, want, "{cut} {cut2}");
             }
         }
+    }
+
+    #[test]
+    fn words_go_whatever_follows() {
+        let remap = Remap::new([("/b/wkr run ".into(), PathBuf::new())]);
+        assert_eq!(remap.all(b"`/b/wkr run target/a`"), b"`target/a`");
     }
 
     #[test]

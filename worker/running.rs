@@ -3,6 +3,7 @@
 //! A job is over when all its streams are: the warden has ended then or is about to, and every byte
 //! of output has been passed on before the verdict is.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use rch::wire::worker::{Collect, FromWorker};
 
 use crate::fault::Done;
 use crate::flow::{Output, READ};
+use crate::packages::Installing;
 use crate::remap::Remap;
 use crate::run;
 
@@ -33,6 +35,10 @@ pub struct Running {
     /// What the warden said last, held back until the output has been sent.
     pub verdict: Option<FromWorker>,
     pub remap: [Remap; 2],
+    /// `Some` iff it is told what would be run: the environment it was started with.
+    pub told: Option<Vec<(OsString, OsString)>>,
+    /// `Some` iff this is not the command itself yet.
+    pub installing: Option<Installing>,
 }
 
 impl Running {
@@ -59,6 +65,10 @@ impl Running {
         } else {
             self.remap[stream].rest()
         };
+        if let Some(installing) = &mut self.installing {
+            installing.hear(&text);
+            return Ok(());
+        }
         match (text.is_empty(), stream) {
             (true, _) => {}
             (false, 0) => out.put(&FromWorker::Stdout(text)),
@@ -69,9 +79,10 @@ impl Running {
 
     fn report(&mut self, bytes: &[u8], out: &mut Output) -> Done<()> {
         self.report.extend_from_slice(bytes);
-        let verdict = &mut self.verdict;
+        let (verdict, silent) = (&mut self.verdict, self.installing.is_some());
         let used = wire::each_frame(&self.report, |frame| -> Result<(), Malformed> {
             match FromWorker::decode(frame)? {
+                FromWorker::Started if silent => {}
                 FromWorker::Started => out.put(&FromWorker::Started),
                 other => *verdict = Some(other),
             }

@@ -17,9 +17,10 @@ use crate::confine::Means;
 use crate::fault::{Done, Sentence, Wrong};
 use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
+use crate::packages::Installing;
 use crate::running::Running;
 use crate::tree::Incoming;
-use crate::{outputs, probe, registry, run, sweep};
+use crate::{outputs, packages, probe, program, registry, run, sweep};
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl Session {
                 input.drain(|frame| self.take(ToWorker::decode(frame)?))?;
             }
             self.hear(&ready[2..])?;
+            self.enforce()?;
             if self.out.pending() > 0 {
                 self.out.flush().wrong(|| "cannot write to the session")?;
             }
@@ -311,8 +313,8 @@ impl Session {
             Kind::Dir => tree.put_dir(path, put.mode),
             Kind::Symlink { target } => tree.put_symlink(path, target, mtime),
             Kind::File { size } => tree
-                .begin(&put, *size, mtime)
-                .map(|file| self.incoming = Some(file)),
+                .begin(path, *size, put.mode, mtime)
+                .map(|file| self.incoming = Some(file.steady(put.steady))),
         };
         done.map_err(|e| source(path, &e))?;
         self.finish()
@@ -341,8 +343,21 @@ impl Session {
         if !lane.is_clean() {
             return Err(Wrong::protocol("the lane was not committed"));
         }
+        match &run.install {
+            Some(install) if !packages::are_there(lane, install) => {
+                let first = packages::begin(lane, install, &run)?;
+                self.start(first, Some(Installing::new(run)))
+            }
+            _ => self.start(run, None),
+        }
+    }
+
+    fn start(&mut self, run: Run, installing: Option<Installing>) -> Done<()> {
+        let lane = self.lane.as_mut().expect("BUG: open without a lane");
         let means = self.means.as_ref().ok().copied();
         let (view, mut spec, remap) = crate::task::prepare(lane, &run, means.is_some())?;
+        // A job that was killed may have left one.
+        let _ = lane.trees[0].delete(&program::note());
         spec.mark = lane.start()?;
         let job = run::start(means, &view, &spec, &lane.lock)?;
         self.phase = Phase::Running(Box::new(Running {
@@ -353,6 +368,8 @@ impl Session {
             report: Vec::new(),
             verdict: None,
             remap: [remap.clone(), remap],
+            installing,
+            told: (!run.runner.is_empty()).then_some(spec.env),
         }));
         Ok(())
     }
@@ -375,6 +392,24 @@ impl Session {
         }
     }
 
+    /// Ends an install that takes too long. Its lane is dirty then, and repaired by the next job.
+    fn enforce(&mut self) -> Done<()> {
+        let Phase::Running(running) = &mut self.phase else {
+            return Ok(());
+        };
+        let late = |i: &&Installing| Instant::now() >= i.until;
+        let Some(wrong) = running
+            .installing
+            .as_ref()
+            .filter(late)
+            .map(Installing::too_long)
+        else {
+            return Ok(());
+        };
+        running.terminate();
+        self.give_up(wrong)
+    }
+
     /// Every stream is at its end, so the warden has ended or is about to.
     fn finish_job(&mut self) -> Done<()> {
         let Phase::Running(mut running) = std::mem::replace(&mut self.phase, Phase::Open) else {
@@ -383,13 +418,38 @@ impl Session {
         running.job.end();
         let lane = self.lane.as_mut().expect("BUG: a job without a lane");
         lane.end()?;
+        if let Some(installing) = running.installing.take() {
+            return self.installed(installing, running.verdict.as_ref());
+        }
         match running.verdict {
             Some(exited @ FromWorker::Exited { .. }) => {
+                let told = running.told.as_ref();
+                let told = told.and_then(|env| program::take(lane, env, &running.remap[0]));
+                if let Some(program) = told {
+                    running
+                        .collect
+                        .products
+                        .extend(program::build_output(&program));
+                    self.out.put(&FromWorker::Program(program));
+                }
                 self.out.put(&exited);
                 outputs::list(lane, &running.collect, running.mark, &mut self.out)
             }
             Some(FromWorker::Failed { fault, text }) => Err(Wrong::new(fault, text)),
             _ => Err(Wrong::new(Fault::System, "the job's warden was killed")),
+        }
+    }
+
+    /// The packages are there, or are not: the command, or why it cannot be.
+    fn installed(&mut self, installing: Installing, verdict: Option<&FromWorker>) -> Done<()> {
+        let lane = self.lane.as_mut().expect("BUG: a job without a lane");
+        match verdict {
+            Some(FromWorker::Exited { exit, .. }) if exit.success() => {
+                let install = installing.then.install.as_ref();
+                packages::end(lane, install.expect("BUG: nothing to install"));
+                self.start(installing.then, None)
+            }
+            _ => Err(installing.failed()),
         }
     }
 

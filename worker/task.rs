@@ -15,6 +15,7 @@ use rch::wire::worker::Run;
 use crate::confine::View;
 use crate::fault::{Done, Sentence};
 use crate::lane::Lane;
+use crate::program;
 use crate::remap::Remap;
 use crate::run::{Spec, find_program};
 
@@ -55,6 +56,11 @@ pub fn search_path() -> OsString {
 /// `NoTool` if the program is not installed.
 pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Remap)> {
     let mut env = environment(run, confined);
+    let runner = match run.runner.as_slice() {
+        [] => None,
+        variables => Some(set_runner(lane, variables, &mut env)?),
+    };
+    let unseen = runner.as_deref().map(program::unseen);
     let path = lookup(&env, "PATH").to_os_string();
     let program = find_program(&run.argv[0], &path)?;
     for name in &run.needs {
@@ -71,7 +77,7 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
     };
     if confined {
         spec.env = env;
-        return Ok((view(lane, run, &dirs)?, spec, Remap::none()));
+        return Ok((view(lane, run, &dirs)?, spec, Remap::new(unseen)));
     }
     let there = Remap::new(lane.homes.iter().cloned().zip(dirs.iter().cloned()));
     let swap = |s: &OsStr| OsString::from_vec(there.all(s.as_bytes()));
@@ -79,7 +85,8 @@ pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Rema
     spec.argv.iter_mut().for_each(|a| *a = swap(a));
     env.iter_mut().for_each(|(_, v)| *v = swap(v));
     spec.env = env;
-    let back = Remap::new(dirs.into_iter().zip(lane.homes.iter().cloned()));
+    let back = dirs.into_iter().zip(lane.homes.iter().cloned());
+    let back = Remap::new(back.chain(unseen));
     Ok((View::default(), spec, back))
 }
 
@@ -128,6 +135,21 @@ fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
     // A tool that is a link to `rch` (masquerade) must not send a part of this job away again.
     set(&mut env, "RCH_BYPASS".into(), "1".into());
     env
+}
+
+/// Makes us the runner, under every name that cargo may look for one.
+fn set_runner(
+    lane: &Lane,
+    variables: &[OsString],
+    env: &mut Vec<(OsString, OsString)>,
+) -> Done<String> {
+    let runner = program::runner(lane)?;
+    for variable in variables {
+        set(env, variable.clone(), (&runner).into());
+    }
+    let note = lane.homes[0].join(program::note());
+    set(env, program::PLACE.into(), note.into());
+    Ok(runner)
 }
 
 fn set(env: &mut Vec<(OsString, OsString)>, key: OsString, value: OsString) {

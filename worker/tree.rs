@@ -16,7 +16,7 @@ use rch::sys::fs as sys;
 use rch::sys::fs::Stat;
 use rch::time::{self, Stamp};
 use rch::wire::CHUNK;
-use rch::wire::worker::{Kind, Put};
+use rch::wire::worker::Kind;
 
 /// How every CACHEDIR.TAG begins (Cache Directory Tagging Specification).
 const CACHEDIR: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
@@ -48,10 +48,9 @@ impl Tree {
         Ok(Tree(File::open(path)?.into()))
     }
 
-    /// Begins a file of `size` bytes, to be finished by `Incoming::finish`. One that is `steady` keeps
-    /// the age of what stands there, if that has the same content.
-    pub fn begin(&self, put: &Put, size: u64, mtime: Stamp) -> io::Result<Incoming> {
-        let (dir, name) = self.parent(&put.name.path)?;
+    /// Begins a file of `size` bytes, to be finished by `Incoming::finish`.
+    pub fn begin(&self, path: &Path, size: u64, mode: u32, mtime: Stamp) -> io::Result<Incoming> {
+        let (dir, name) = self.parent(path)?;
         let partial = &partial();
         remove(&dir, partial)?;
         let file = File::from(sys::create_file(&dir, partial, 0o600)?);
@@ -60,9 +59,9 @@ impl Tree {
             name,
             file,
             left: size,
-            mode: put.mode & 0o777,
+            mode: mode & 0o777,
             mtime,
-            steady: put.steady,
+            steady: false,
         })
     }
 
@@ -179,6 +178,12 @@ impl Tree {
 }
 
 impl Incoming {
+    /// If what stands there has the same content, it keeps its age.
+    pub fn steady(mut self, steady: bool) -> Incoming {
+        self.steady = steady;
+        self
+    }
+
     /// # Errors
     /// `InvalidInput` if more comes than was announced.
     pub fn write(&mut self, data: &[u8]) -> io::Result<()> {

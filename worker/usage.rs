@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use rch::wire::worker::Facts;
 use rch::wire::{PROTOCOL, VERSION};
 
-use crate::{confine, probe, serve};
+use crate::{confine, probe, program, serve};
 
 const HELP: &str = "\
 usage: rch-wkr serve
@@ -31,6 +31,10 @@ const NO_NAMESPACE: &str = "--no-namespace";
 const USAGE: u8 = 2;
 
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if args.first().is_some_and(|word| word == program::WORD) {
+        program::record(args.into_iter().skip(1).collect());
+        return ExitCode::SUCCESS;
+    }
     let words: Vec<&str> = args.iter().filter_map(|a| a.to_str()).collect();
     if words.len() != args.len() {
         return wrong_usage("an argument is not text");

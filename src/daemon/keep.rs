@@ -16,6 +16,9 @@ use crate::history::History;
 /// How long measurements may be unwritten.
 const DELAY: Duration = Duration::from_secs(10);
 
+/// How many lockfiles are remembered to be no use on workers.
+const REMEMBERED: usize = 200;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Standing {
     #[serde(default)]
@@ -23,6 +26,9 @@ struct Standing {
     /// 0 to 100, by worker.
     #[serde(default)]
     speeds: BTreeMap<String, f64>,
+    /// Packages (their ids in hex) that some worker could not install; the latest last.
+    #[serde(default)]
+    uninstallable: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -69,6 +75,21 @@ impl Keep {
     /// As `drain`.
     pub(super) fn set_speed(&mut self, worker: &str, speed: f64) -> Result<()> {
         self.standing.speeds.insert(worker.into(), speed);
+        self.stand()
+    }
+
+    /// Packages that travel, because a worker could not install them.
+    pub(super) fn uninstallable(&self) -> &[String] {
+        &self.standing.uninstallable
+    }
+
+    /// # Errors
+    /// As `drain`.
+    pub(super) fn set_uninstallable(&mut self, packages: String) -> Result<()> {
+        let list = &mut self.standing.uninstallable;
+        list.push(packages);
+        let old = list.len().saturating_sub(REMEMBERED);
+        list.drain(..old);
         self.stand()
     }
 

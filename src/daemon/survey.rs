@@ -11,20 +11,22 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::classify::{self, Accepted, Kind};
+use crate::classify::{self, Accepted, Kind, Tool};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exclude::Rules;
 use crate::ids::LaneKey;
 use crate::manifest::Manifest;
-use crate::plan::env;
+use crate::paths;
+use crate::plan::{env, program};
 use crate::products;
+use crate::roots::packages::{self, Packages};
 use crate::roots::{self, Project};
 use crate::scan;
 use crate::sched::Priority;
 use crate::toolchain::{Identity, Known, Place};
 use crate::wire::client::Exec;
-use crate::wire::worker::Collect;
+use crate::wire::worker::{Collect, Install, Name};
 
 /// How many threads walk a tree.
 pub(super) const SCANNERS: usize = 2;
@@ -37,6 +39,10 @@ pub(super) struct Survey {
     pub(super) manifest: Arc<Manifest>,
     pub(super) identities: Vec<Identity>,
     pub(super) collect: Collect,
+    /// `Some` iff it is `cargo run`.
+    pub(super) runs: Option<Runs>,
+    /// Packages to be in the lane; `None`: what it needs travels.
+    pub(super) install: Option<Install>,
     /// Target directories that do not exist here.
     pub(super) absent: Vec<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
@@ -56,11 +62,23 @@ pub(super) struct Survey {
     pub(super) timeout: Option<Duration>,
 }
 
+/// What the way home of `cargo run` needs.
+pub(super) struct Runs {
+    /// Where cargo looks for a runner.
+    pub(super) variables: Vec<OsString>,
+    pub(super) sysroot: PathBuf,
+}
+
 /// Finds out. Runs on the crew.
 ///
 /// # Errors
 /// Why the command has to run locally.
-pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey> {
+pub(super) fn survey(
+    exec: &Exec,
+    client: &str,
+    known: &Known,
+    uninstallable: &[String],
+) -> Result<Survey> {
     let var = |name: &str| env::get(&exec.env, name).map(OsStr::to_os_string);
     let text = |name: &str| var(name).and_then(|v| v.into_string().ok());
     let (config, complaints) = Config::load(&exec.cwd, text);
@@ -76,8 +94,23 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
     };
     let identities = known.identities(&accepted, &exec.argv, place)?;
     let mut project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
+    let runs = match accepted.kind {
+        Kind::Run => Some(runs(exec, &accepted, &project, &identities, known)?),
+        _ => None,
+    };
     let home = PathBuf::from(var("HOME").unwrap_or_default());
-    let (manifest, rules) = scan::tree(&mut project, &config.transfer, &home, SCANNERS)?;
+    let (mut manifest, mut rules) = scan::tree(&mut project, &config.transfer, &home, SCANNERS)?;
+    let mut install = packages(exec, &accepted, &project, &manifest, &identities)?;
+    if let Packages::Locked(locked) = &install
+        && uninstallable.contains(&hex(&locked.id))
+    {
+        install = Packages::Sent("they cannot be installed on a worker".into());
+    }
+    if let Packages::Sent(why) = &install {
+        debug!("'{}' sends its packages: {why}", project.name);
+        project.sends_packages = true;
+        (manifest, rules) = scan::tree(&mut project, &config.transfer, &home, SCANNERS)?;
+    }
     too_large(&manifest, config.transfer.max_transfer_mb)?;
     let collect = products::collect(
         &accepted,
@@ -106,6 +139,11 @@ pub(super) fn survey(exec: &Exec, client: &str, known: &Known) -> Result<Survey>
         accepted,
         identities,
         collect,
+        runs,
+        install: match install {
+            Packages::Locked(install) => Some(install),
+            Packages::None | Packages::Sent(_) => None,
+        },
         absent,
     })
 }
@@ -130,10 +168,70 @@ fn stays(config: &Config, accepted: &Accepted) -> Result<()> {
             "'{kind}' is in compilation.local_kinds"
         )));
     }
-    if accepted.kind == Kind::Run {
-        return Err(Error::new("'cargo run' is not implemented"));
-    }
     Ok(())
+}
+
+fn runs(
+    exec: &Exec,
+    accepted: &Accepted,
+    project: &Project,
+    identities: &[Identity],
+    known: &Known,
+) -> Result<Runs> {
+    let rustc = identities.first().map_or("", |i| i.text.as_str());
+    let place = Place {
+        cwd: &exec.cwd,
+        env: &exec.env,
+    };
+    Ok(Runs {
+        variables: program::runner_variables(given(exec), accepted, project, rustc)?,
+        sysroot: known.sysroot(&exec.argv, place)?,
+    })
+}
+
+/// What of `node_modules` the command needs.
+fn packages(
+    exec: &Exec,
+    accepted: &Accepted,
+    project: &Project,
+    manifest: &Manifest,
+    identities: &[Identity],
+) -> Result<Packages> {
+    if accepted.tool != Tool::Bun {
+        return Ok(Packages::None);
+    }
+    let is_holder = |name: &Name| name.path.file_name().is_some_and(|n| n == "package.json");
+    let holders = manifest
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|n| is_holder(n));
+    let holders: Vec<PathBuf> = holders
+        .filter_map(|name| Some(project.place(name).parent()?.to_path_buf()))
+        .collect();
+    let there = accepted.facts.directory.as_ref();
+    let dir = there.map_or_else(|| exec.cwd.clone(), |d| paths::normal(&exec.cwd.join(d)));
+    let travels = |file: &PathBuf| {
+        let name = project.locate(file);
+        name.is_some_and(|name| manifest.get(&name).is_some())
+    };
+    if let Some(kept) = packages::env_files(&dir).iter().find(|f| !travels(f)) {
+        let text = format!("bun reads '{}', which stays here", kept.display());
+        return Err(Error::new(text).hint("transfer.include_patterns lets it travel"));
+    }
+    let bun = identities.first().map_or("", |i| i.text.as_str());
+    packages::find(&project.roots[0].path, &dir, &holders, bun)
+}
+
+pub(super) fn hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn given(exec: &Exec) -> program::Given<'_> {
+    program::Given {
+        argv: &exec.argv,
+        cwd: &exec.cwd,
+        env: &exec.env,
+    }
 }
 
 pub(super) fn kind_name(kind: Kind) -> &'static str {
@@ -192,6 +290,10 @@ fn lane(client: &str, project: &Project) -> LaneKey {
     hash.update(client.as_bytes());
     for root in &project.roots {
         field(&mut hash, root.path.as_os_str());
+    }
+    // A lane in which some were installed would hold others beside those that are sent.
+    if project.sends_packages {
+        hash.update(b"packages");
     }
     LaneKey(hash.digest128().to_le_bytes())
 }

@@ -25,7 +25,10 @@ pub const TEMP_PREFIX: &str = ".rch-tmp-";
 /// A longer .rchignore is a mistake.
 const MAX_IGNORE: u64 = 1 << 20;
 
-const BUILT_IN: [&str; 3] = ["*.rlib", "*.rmeta", "node_modules/"];
+const BUILT_IN: [&str; 2] = ["*.rlib", "*.rmeta"];
+
+/// Unless the project sends its packages.
+const PACKAGES: &str = "node_modules/";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -150,7 +153,8 @@ impl Rules {
     /// # Errors
     /// An `.rchignore` that is there but cannot be read.
     pub fn new(project: &Project, config: &config::Transfer) -> Result<Rules> {
-        let built_in = BUILT_IN.iter().map(ToString::to_string);
+        let packages = (!project.sends_packages).then_some(PACKAGES);
+        let built_in = BUILT_IN.into_iter().chain(packages).map(String::from);
         let roots = project.roots.iter();
         Ok(Rules {
             excludes: patterns(built_in.chain(config.exclude_patterns.iter().cloned())),

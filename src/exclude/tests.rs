@@ -10,6 +10,7 @@ fn project(root: &Path) -> Project {
         needs: Default::default(),
         cargo_config: None,
         cargo: None,
+        sends_packages: false,
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Landing {
     offset: Stamp,
     allow_sources: bool,
     foreign: bool,
+    /// Sources that the job's own tool may write.
+    reports: Vec<Name>,
     /// Asked for and not arrived yet.
     expected: HashMap<Name, Chosen>,
     arriving: Option<Arriving>,
@@ -104,6 +106,7 @@ impl Landing {
             offset: clock_offset_ns,
             allow_sources,
             foreign: false,
+            reports: vec![],
             expected: HashMap::new(),
             arriving: None,
             landed: Landed::default(),
@@ -114,6 +117,13 @@ impl Landing {
     #[must_use]
     pub fn foreign(mut self, foreign: bool) -> Landing {
         self.foreign = foreign;
+        self
+    }
+
+    /// Files that the job's own tool writes, though one of the name was sent.
+    #[must_use]
+    pub fn reports(mut self, reports: Vec<Name>) -> Landing {
+        self.reports = reports;
         self
     }
 
@@ -326,7 +336,8 @@ impl Landing {
         if self.places.stat(name)?.is_dir() {
             return Some("a directory stands there".into());
         }
-        let trusted = self.allow_sources || products::is_lock_file(&name.path);
+        let trusted =
+            self.allow_sources || products::is_lock_file(&name.path) || self.reports.contains(name);
         let reason = match self.base.get(name) {
             // A product directory may be one that is synced (`--artifact-dir out`): then what a
             // compiler wrote there is no source.

@@ -9,11 +9,15 @@ use std::ffi::{OsStr, OsString};
 
 /// Variables that steer compilers, build tools and test runners, by exact name.
 const EXACT: &[&str] = &[
+    // bun's tests have other words for agents, and for GitHub.
+    "AGENT",
     "AR",
     "AS",
+    "BUN_OPTIONS",
     "CC",
     "CFLAGS",
     "CI",
+    "CLAUDECODE",
     "CLICOLOR",
     "CLICOLOR_FORCE",
     "COLUMNS",
@@ -22,6 +26,7 @@ const EXACT: &[&str] = &[
     "CXX",
     "CXXFLAGS",
     "FORCE_COLOR",
+    "GITHUB_ACTIONS",
     "HOST_CC",
     "HOST_CFLAGS",
     "LANG",
@@ -31,9 +36,12 @@ const EXACT: &[&str] = &[
     "LDLIBS",
     "NINJA_STATUS",
     "NM",
+    "NODE_ENV",
+    "NODE_OPTIONS",
     "NO_COLOR",
     "OBJCOPY",
     "RANLIB",
+    "REPL_ID",
     "RUSTC",
     "RUSTC_BOOTSTRAP",
     "RUSTDOC",
@@ -208,14 +216,20 @@ mod tests {
             ("RCH_WORKER", ""),
             ("EDITOR", ""),
             ("LC_ALL", ""),
+            ("CLAUDECODE", ""),
         ];
         assert_eq!(
             names(&env, &["AWS_SECRET_ACCESS_KEY", "RCH_WORKER"], &["*"]).len(),
-            4
+            5
         );
         assert_eq!(
             names(&env, &[], &[]),
-            ["RUSTFLAGS", "CARGO_PROFILE_DEV_DEBUG", "LC_ALL"]
+            [
+                "RUSTFLAGS",
+                "CARGO_PROFILE_DEV_DEBUG",
+                "LC_ALL",
+                "CLAUDECODE"
+            ]
         );
     }
 

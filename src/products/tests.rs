@@ -15,7 +15,9 @@ fn project(targets: &[&str]) -> Project {
             build_dir: None,
             targets: targets.iter().map(ToString::to_string).collect(),
             artifact_dir: None,
+            runner: false,
         }),
+        sends_packages: false,
     }
 }
 
@@ -208,6 +210,53 @@ fn executables_of_tests_come_home_for_no_run() {
     let files = [produced("target/debug/deps/t-12", false), library, info];
     let fetched = fetched(Tool::Cargo, Kind::Test, "cargo test --no-run", &files);
     assert_eq!(fetched, ["target/debug/deps/t-12"]);
+}
+
+/// Reports of an earlier run were sent as sources, and are stale.
+#[test]
+fn bun_writes_its_reports_anew() {
+    let files = [
+        produced("src/lib.rs", true),
+        produced("out/junit.xml", true),
+        produced("coverage/lcov.info", true),
+        produced("src/__snapshots__/a.test.ts.snap", true),
+        produced("src/a.snap", true),
+        produced("node_modules/x/cache", true),
+        produced("new.txt", true),
+    ];
+    let sent: Vec<(Name, Entry)> = files[..5]
+        .iter()
+        .map(|f| (f.name.clone(), entry()))
+        .collect();
+    let base = Manifest::new(sent, 0);
+    let chosen = |tool| -> Vec<PathBuf> {
+        let mut accepted = accepted(tool, Kind::Test);
+        accepted.facts.outputs = vec!["./out/junit.xml".into()];
+        let collect = Collect {
+            changed: true,
+            products: vec![],
+        };
+        let memory = Memory::default();
+        let none = |_: &Name| None;
+        let chosen = choose(
+            &accepted,
+            &collect,
+            &project(&[]),
+            &files,
+            &base,
+            &memory,
+            none,
+        );
+        chosen.into_iter().map(|f| f.name.path).collect()
+    };
+    let reports = [
+        "coverage/lcov.info",
+        "new.txt",
+        "out/junit.xml",
+        "src/__snapshots__/a.test.ts.snap",
+    ];
+    assert_eq!(chosen(Tool::Bun), reports.map(PathBuf::from));
+    assert_eq!(chosen(Tool::Cargo).len(), 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod links;
 pub mod lock;
 pub mod manifests;
 pub mod needs;
+pub mod packages;
 pub mod settings;
 pub mod words;
 
@@ -58,6 +59,8 @@ pub struct Cargo {
     pub targets: Vec<String>,
     /// `build.artifact-dir`.
     pub artifact_dir: Option<PathBuf>,
+    /// Something else starts what `cargo run` runs (`target.….runner`).
+    pub runner: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub struct Project {
     pub needs: Needs,
     /// The text of CARGO_HOME's own configuration, without what is secret in it.
     pub cargo_config: Option<String>,
+    /// `node_modules` travels like any other directory.
+    pub sends_packages: bool,
 }
 
 impl Project {
@@ -149,6 +154,7 @@ pub fn find(
         needs: search.needs,
         cargo_config: search.cargo_config,
         cargo,
+        sends_packages: false,
         roots,
     })
 }
@@ -399,6 +405,7 @@ fn cargo_dirs(
             words.targets.clone()
         },
         artifact_dir,
+        runner: settings.has_runner(),
         workspace,
     }
 }

@@ -130,6 +130,12 @@ impl Settings {
         }
     }
 
+    /// Whether any target has a runner. Which one is meant, where several could be, is not asked.
+    pub fn has_runner(&self) -> bool {
+        let targets = self.layers.iter().flat_map(|l| tables(l.doc.get("target")));
+        targets.into_iter().any(|t| t.get("runner").is_some())
+    }
+
     /// Directories that the files point to: overrides, patches, vendored sources.
     pub fn outside(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -66,7 +66,10 @@ impl Words {
         let mut words = Words::default();
         let mut rest = argv.iter().skip(1).take_while(|w| *w != "--");
         while let Some(word) = rest.next() {
-            if let Some((option, value)) = option(word) {
+            let for_program = words.runs() && !word.as_bytes().starts_with(b"-");
+            if for_program {
+                break;
+            } else if let Some((option, value)) = option(word) {
                 let value = value.or_else(|| rest.next().cloned());
                 words.set(option, value.unwrap_or_default());
             } else {
@@ -74,6 +77,11 @@ impl Words {
             }
         }
         words
+    }
+
+    /// Whether what is no option is for the program that cargo runs, with all that follows.
+    fn runs(&self) -> bool {
+        matches!(self.subcommand.as_str(), "run" | "r")
     }
 
     fn plain(&mut self, word: &str) {
@@ -187,6 +195,12 @@ mod tests {
         assert_eq!(words.manifest_path, Some("../Cargo.toml".into()));
         assert_eq!(words.configs, ["a.b=1"]);
         assert!(words.no_run);
+    }
+
+    #[test]
+    fn a_programs_words_are_not_cargos() {
+        let words = Words::of_cargo(&argv("cargo run --bin a --profile x b --release"));
+        assert_eq!(words.profile.as_deref(), Some("x"));
     }
 
     /// `--test` takes a value, and `--tests` is another word.

@@ -83,6 +83,7 @@ fn the_configured_target_directory_stays() {
         build_dir: None,
         targets: vec![],
         artifact_dir: None,
+        runner: false,
     });
     assert_eq!(scan_with(&scratch, &project, &[]), ["0:src/", "0:src/x"]);
 }

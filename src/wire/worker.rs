@@ -120,6 +120,19 @@ pub struct Collect {
     pub products: Vec<Products>,
 }
 
+/// Packages that bun installs in the lane before the command, unless they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Install {
+    /// Where the lockfile is: absolute, as at home.
+    pub dir: PathBuf,
+    /// Equal ids stand for equal packages.
+    pub id: [u8; 16],
+    /// bun's layout: a store with links into it, or everything as far up as it can be.
+    pub isolated: bool,
+    /// Every `node_modules` that may come of it, the lockfile's own first.
+    pub modules: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub argv: Vec<OsString>,
@@ -136,6 +149,28 @@ pub struct Run {
     /// Programs without which the command cannot be run: names, or absolute paths.
     pub needs: Vec<String>,
     pub collect: Collect,
+    /// Not empty for `cargo run`: variables in which cargo looks for a runner. The worker gives it
+    /// one that starts nothing and tells what would have been started (`Program`).
+    pub runner: Vec<OsString>,
+    pub install: Option<Install>,
+}
+
+/// A variable that cargo sets for a program it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub name: OsString,
+    pub value: OsString,
+    /// A search path: what the variable held before stands behind, after a colon.
+    pub front: bool,
+}
+
+/// What `cargo run` would have started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    pub argv: Vec<OsString>,
+    pub env: Vec<Setting>,
+    /// Shared libraries that it needs and that were found by `LD_LIBRARY_PATH`.
+    pub libraries: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,10 +229,12 @@ pub enum Fault {
     Version,
     /// A source could not be written as asked.
     Source,
+    /// `bun install` did not succeed.
+    Install,
 }
 
 impl Fault {
-    const ALL: [Fault; 7] = [
+    const ALL: [Fault; 8] = [
         Fault::Protocol,
         Fault::Refused,
         Fault::NoTool,
@@ -205,6 +242,7 @@ impl Fault {
         Fault::System,
         Fault::Version,
         Fault::Source,
+        Fault::Install,
     ];
 }
 
@@ -293,6 +331,8 @@ pub enum FromWorker {
     Lacks(Vec<PathBuf>),
     /// The next piece of a file, made of the version that is still at home (`wire::patch`).
     Patch(Vec<u8>),
+    /// Comes before `Exited`.
+    Program(Program),
 }
 
 fn put_name(w: &mut Writer, name: &Name) {
@@ -345,9 +385,7 @@ fn kind(r: &mut Reader<'_>) -> Parsed<Kind> {
 }
 
 fn put_run(w: &mut Writer, run: &Run) {
-    w.list(&run.argv, |w, a| {
-        w.bytes(a.as_encoded_bytes());
-    });
+    put_words(w, &run.argv);
     w.path(&run.cwd);
     w.list(&run.env, |w, (k, v)| {
         w.bytes(k.as_encoded_bytes()).bytes(v.as_encoded_bytes());
@@ -366,6 +404,45 @@ fn put_run(w: &mut Writer, run: &Run) {
     w.list(&run.collect.products, |w, p| {
         w.path(&p.dir).flag(p.deep);
     });
+    put_words(w, &run.runner);
+    w.option(run.install.as_ref(), |w, i| {
+        w.path(&i.dir).raw(&i.id).flag(i.isolated);
+        w.list(&i.modules, |w, p| {
+            w.path(p);
+        });
+    });
+}
+
+fn put_words(w: &mut Writer, words: &[OsString]) {
+    w.list(words, |w, word| {
+        w.bytes(word.as_encoded_bytes());
+    });
+}
+
+fn put_program(w: &mut Writer, program: &Program) {
+    put_words(w, &program.argv);
+    w.list(&program.env, |w, s| {
+        w.bytes(s.name.as_encoded_bytes())
+            .bytes(s.value.as_encoded_bytes())
+            .flag(s.front);
+    });
+    w.list(&program.libraries, |w, p| {
+        w.path(p);
+    });
+}
+
+fn get_program(r: &mut Reader<'_>) -> Parsed<Program> {
+    Ok(Program {
+        argv: r.list(Reader::os)?,
+        env: r.list(|r| {
+            Ok(Setting {
+                name: r.os()?,
+                value: r.os()?,
+                front: r.flag()?,
+            })
+        })?,
+        libraries: r.list(Reader::path)?,
+    })
 }
 
 fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
@@ -386,6 +463,15 @@ fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
                 })
             })?,
         },
+        runner: r.list(Reader::os)?,
+        install: r.option(|r| {
+            Ok(Install {
+                dir: r.path()?,
+                id: array(r)?,
+                isolated: r.flag()?,
+                modules: r.list(Reader::path)?,
+            })
+        })?,
     })
 }
 
@@ -575,6 +661,7 @@ impl FromWorker {
             }),
             FromWorker::Lacks(all) => frame!(out, 17, w => w.list(all, |w, p| { w.path(p); })),
             FromWorker::Patch(b) => wire::put(out, 16, |out| out.extend_from_slice(b)),
+            FromWorker::Program(p) => frame!(out, 18, w => put_program(&mut w, p)),
         }
     }
 
@@ -664,6 +751,7 @@ impl FromWorker {
             },
             16 => FromWorker::Patch(r.rest().to_vec()),
             17 => FromWorker::Lacks(r.list(Reader::path)?),
+            18 => FromWorker::Program(get_program(&mut r)?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -753,6 +841,13 @@ mod tests {
                         deep: false,
                     }],
                 },
+                runner: vec!["CARGO_TARGET_X_RUNNER".into()],
+                install: Some(Install {
+                    dir: "/a".into(),
+                    id: [4; 16],
+                    isolated: true,
+                    modules: vec!["/a/node_modules".into()],
+                }),
             }),
             ToWorker::Signal(2),
             ToWorker::Fetch(vec![Want {
@@ -827,6 +922,15 @@ mod tests {
             },
             FromWorker::Patch(vec![1]),
             FromWorker::Lacks(vec!["x".into()]),
+            FromWorker::Program(Program {
+                argv: vec!["target/debug/a".into()],
+                env: vec![Setting {
+                    name: "LD_LIBRARY_PATH".into(),
+                    value: "/a".into(),
+                    front: true,
+                }],
+                libraries: vec!["/a/b.so".into()],
+            }),
         ];
         for message in from {
             let mut out = Vec::new();

@@ -86,8 +86,17 @@ pub fn steady(text: &[u8]) -> String {
     lines.join("\n")
 }
 
+/// `[0.52ms]` at the end of bun's lines, which stands there only if it is not too short.
+fn span_free(line: &str) -> &str {
+    let head = line.strip_suffix("ms]").and_then(|l| l.rsplit_once(" ["));
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    head.filter(|(_, span)| number(span))
+        .map_or(line, |(head, _)| head)
+}
+
 /// `in 0.52s` and `finished in 1m 02s` become `in TIME`; the number of a panicking thread goes.
 fn duration_free(line: &str) -> String {
+    let line = span_free(line);
     if let Some((head, tail)) = line
         .strip_prefix("thread '")
         .and_then(|l| l.split_once("' ("))

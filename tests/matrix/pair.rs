@@ -25,6 +25,8 @@ pub struct Pair<'a> {
     pub cwd: &'a str,
     pub env: &'a [(&'a str, &'a str)],
     pub keep: Keep,
+    /// What the command may read.
+    pub stdin: &'a str,
     /// With `2>&1`.
     pub merged: bool,
     /// Run here, before the command, in both cases.
@@ -60,6 +62,7 @@ impl Pair<'_> {
             cwd: "",
             env: &[],
             keep: Keep::Final,
+            stdin: "",
             merged: false,
             before: &[],
             ignore: &[],
@@ -129,6 +132,9 @@ impl Ground {
         if remote {
             cmd.env("RCH_REQUIRE_REMOTE", "1");
         }
+        let stdin = self.home.path().join("stdin");
+        std::fs::write(&stdin, pair.stdin).unwrap();
+        cmd.stdin(std::fs::File::open(stdin).unwrap());
         cmd.output().unwrap()
     }
 }

@@ -373,6 +373,8 @@ pub fn job(argv: &[&str]) -> Run {
             changed: true,
             products: Vec::new(),
         },
+        runner: Vec::new(),
+        install: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! `test` and `typecheck` alone; everything else bun does edits the project or talks to the network.
 
 use crate::classify::Why::{Daemon, Mutates, Query, Watch};
-use crate::classify::flags::Act::{Directory, Plain, Veto};
+use crate::classify::flags::Act::{Directory, Output, Plain, Veto};
 use crate::classify::flags::Flag;
 use crate::classify::flags::Takes::{Attached, Nothing, Value};
 use crate::classify::table::flag;
@@ -58,7 +58,8 @@ pub const TEST: &[Flag] = &[
     ),
     flag(&["--coverage-reporter", "--coverage-dir"], Value, Plain),
     flag(&["--seed", "--max-concurrency"], Value, Plain),
-    flag(&["--reporter", "--reporter-outfile"], Value, Plain),
+    flag(&["--reporter"], Value, Plain),
+    flag(&["--reporter-outfile"], Value, Output),
     flag(&["-r", "--preload", "--import", "--require"], Value, Plain),
     flag(
         &["-d", "--define", "--conditions", "--tsconfig-override"],

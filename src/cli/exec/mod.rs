@@ -104,7 +104,11 @@ impl<'a> Run<'a> {
                 leave(exit)
             }
             Ending::Local { reason, quiet } => self.local(&reason, quiet),
-            Ending::RunHere { argv, env } => exec(&argv, &env),
+            Ending::RunHere { argv, env } => {
+                let error = become_program(&argv, &env);
+                let program = argv[0].display();
+                self.local(&format!("cannot run '{program}': {}", cause(&error)), false)
+            }
             Ending::Stopped(signal) => leave(Exit::Signal(u8::try_from(signal).unwrap_or(15))),
         }
     }
@@ -176,7 +180,7 @@ impl<'a> Run<'a> {
         if self.look.verbose || self.dry_run || !(expected || self.look.quiet) {
             say(&format!("running locally: {reason}"));
         }
-        exec(self.argv, &[])
+        exec(self.argv)
     }
 }
 
@@ -218,12 +222,17 @@ fn leave(exit: Exit) -> i32 {
     exit.status()
 }
 
-/// Becomes the program. Returns only if there is none.
-fn exec(argv: &[OsString], env: &[(OsString, OsString)]) -> i32 {
-    let error = Command::new(&argv[0])
+/// Returns only if that cannot be.
+fn become_program(argv: &[OsString], env: &[(OsString, OsString)]) -> io::Error {
+    Command::new(&argv[0])
         .args(&argv[1..])
         .envs(env.iter().cloned())
-        .exec();
+        .exec()
+}
+
+/// Becomes the tool. Returns only if there is none.
+fn exec(argv: &[OsString]) -> i32 {
+    let error = become_program(argv, &[]);
     say(&format!(
         "cannot run '{}': {}",
         argv[0].display(),

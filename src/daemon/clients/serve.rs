@@ -88,14 +88,14 @@ impl Daemon {
         };
         match job.stage() {
             Stage::Done(Outcome::Remote) => {
-                let exit = job.exit.unwrap_or(Exit::Code(0));
+                let verdict = job.verdict();
                 let row = self.recent.iter().find(|row| row.id == job.id.0);
                 if let Some(mut row) = row.cloned() {
                     row.candidates.clear();
                     FromDaemon::Progress(status::Phase::Over(Box::new(row)))
                         .encode(client.conn.out());
                 }
-                self.tell(id, &FromDaemon::Exited(exit));
+                self.tell(id, &verdict);
             }
             Stage::Done(Outcome::Cancelled) => {
                 let exit = job.exit.unwrap_or(Exit::Signal(15));
@@ -105,7 +105,7 @@ impl Daemon {
                 let home = Homeward {
                     reason: job.reason.clone(),
                     quiet: job.quiet,
-                    task: job.task(),
+                    task: job.task().filter(|_| !job.runs_here()),
                 };
                 let job = job.id;
                 self.unsubscribe(job, id);

@@ -44,6 +44,8 @@ impl Daemon {
             transfer: Transfer::Idle,
             exit: None,
             produced: vec![],
+            kept: vec![],
+            program: None,
             cleaned: vec![],
             fetches: 0,
             until: None,
@@ -117,6 +119,7 @@ impl Daemon {
                 self.remember_end(id, 2, &bytes);
                 self.output(id, &FromDaemon::Stderr(bytes));
             }
+            FromWorker::Program(program) => self.program(id, program),
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
             FromWorker::Produced { files, last } => self.produced(id, files, last),
             FromWorker::Fetched { missing } => self.fetched(id, &missing),
@@ -167,6 +170,8 @@ impl Daemon {
             cargo_config: survey.project.cargo_config.clone().map(String::into_bytes),
             needs: survey.project.needs.programs.clone(),
             collect: survey.collect.clone(),
+            runner: survey.runs.as_ref().map_or(vec![], |r| r.variables.clone()),
+            install: survey.install.clone(),
         })
     }
 

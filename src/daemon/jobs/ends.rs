@@ -52,6 +52,10 @@ impl Daemon {
             ));
             job.stage = Stage::Returning;
         }
+        match job.to_run(exit) {
+            Ok(here) => job.here = here,
+            Err(error) => return self.local(id, error.text()),
+        }
         job.exit = Some(exit);
         job.stage.advance(Stage::Done(Outcome::Remote));
         self.totals.remote += 1;
@@ -151,6 +155,9 @@ impl Daemon {
         let text = &clip(text);
         let blame = matches!(fault, Fault::Protocol | Fault::System | Fault::DiskFull);
         self.event(format_args!("job {id}: worker {worker}: {text}"));
+        if fault == Fault::Install && self.send_packages(id, &format!("worker {worker}: {text}")) {
+            return;
+        }
         self.lose(id, &format!("worker {worker}: {text}"), blame);
     }
 

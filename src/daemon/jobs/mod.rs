@@ -6,13 +6,15 @@
 
 mod attempt;
 mod ends;
+mod packages;
+mod program;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::survey::{self, Survey};
+use super::Daemon;
+use super::survey::Survey;
 use super::transfer::Transfer;
-use super::{Daemon, Report};
 use crate::dedup::{self, Flight};
 use crate::error::Result;
 use crate::fleet::Lease;
@@ -21,6 +23,7 @@ use crate::ids::{ClientId, JobId, LaneKey, ManifestId, SessionId, WorkerId};
 use crate::job::{Stage, Tries};
 use crate::manifest::Manifest;
 use crate::plan::env;
+use crate::plan::program::Here;
 use crate::poll::Ready;
 use crate::sched::{self, Candidate, Choice, Desk, Priority, Waiting};
 use crate::spool::Spool;
@@ -28,7 +31,7 @@ use crate::sys::process::Exit;
 use crate::time::{self, Stamp};
 use crate::wire::client::{Exec, FromDaemon};
 use crate::wire::status;
-use crate::wire::worker::Produced;
+use crate::wire::worker::{Name, Produced, Program};
 
 /// Characters of a command or of a worker's complaint that are shown and kept.
 const SHOWN: usize = 500;
@@ -47,6 +50,10 @@ pub(super) struct Job {
     /// It stays because the user's own terms say so; nobody need be told.
     pub(super) quiet: bool,
     pub(super) exit: Option<Exit>,
+    /// A worker could not install its packages: that is no reason any more to look into it again.
+    packages_failed: bool,
+    /// `Some` once it is known what its clients run now that it is built.
+    here: Option<Here>,
     pub(super) begun: Instant,
     pub(super) started: Stamp,
     pub(super) moved: Moved,
@@ -87,6 +94,10 @@ pub(super) struct Attempt {
     pub(super) transfer: Transfer,
     pub(super) exit: Option<Exit>,
     pub(super) produced: Vec<Produced>,
+    /// Products that did not come home because something newer stands here.
+    pub(super) kept: Vec<Name>,
+    /// What cargo would run, if it was asked.
+    program: Option<Program>,
     /// Directories that the lane was told to clean before the job.
     pub(super) cleaned: Vec<std::path::PathBuf>,
     /// `Fetch` messages that are not answered yet.
@@ -249,6 +260,8 @@ impl Daemon {
             reason: String::new(),
             quiet: false,
             exit: None,
+            here: None,
+            packages_failed: false,
             begun: self.now,
             started: time::now(),
             moved: Moved::default(),
@@ -257,10 +270,7 @@ impl Daemon {
             bench: None,
         };
         self.jobs.insert(id, job);
-        let (client_id, known) = (self.client_id.clone(), self.known.clone());
-        self.crew.submit(move || {
-            Report::Surveyed(id, Box::new(survey::survey(&exec, &client_id, &known)))
-        });
+        self.look_into(id);
         Ok(id)
     }
 

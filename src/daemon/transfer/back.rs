@@ -76,6 +76,9 @@ impl Daemon {
         let sources = products::may_write_sources(&survey.accepted);
         let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
         landing = landing.foreign(products::is_foreign(&survey.project));
+        let reports = chosen.iter().map(|c| &c.file);
+        let reports = reports.filter(|f| products::is_report(&survey.accepted, f, &survey.project));
+        landing = landing.reports(reports.map(|f| f.name.clone()).collect());
         landing.expect(&chosen);
         let landing = Some(Box::new(landing));
         attempt.transfer = Transfer::Landing {
@@ -204,6 +207,7 @@ impl Daemon {
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
         };
+        attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
         let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
         let memory = self
             .home

@@ -167,6 +167,7 @@ fn feed(cargo_home: &Path, crates: &[PathBuf], level: i32) -> Feed {
         cargo: None,
         needs: Needs::default(),
         cargo_config: None,
+        sends_packages: false,
     };
     let is_crate = |path: &&PathBuf| {
         path.starts_with("registry/cache") && path.extension().is_some_and(|e| e == "crate")
