@@ -471,7 +471,8 @@ fn unwanted(survey: &Survey, tags: &[String], name: &str, tries: &Tries) -> Stri
 pub(super) fn report_command(exec: &Exec) -> String {
     let mut line = String::new();
     for word in &exec.argv {
-        if line.len() > SHOWN {
+        // Four bytes make a character, at most.
+        if line.len() > 4 * SHOWN {
             break;
         }
         let space = if line.is_empty() { "" } else { " " };
