@@ -521,7 +521,7 @@ fn a_slip_in_a_flag_is_told_with_the_nearest() {
         ),
         (
             &["uninstall", "--agent"],
-            "'--agent' needs a value\nhint: one of claude, codex, gemini\n",
+            "'--agent' needs a value, AGENT\n",
         ),
         (
             &["install", "--projct"],

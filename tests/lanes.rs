@@ -189,3 +189,45 @@ fn a_large_product_comes_home_as_a_patch() {
     let large = fs::read(home.project.join("large")).unwrap();
     assert!(large == fs::read(lane(&home).join("root0/large")).unwrap());
 }
+
+/// A lane that nobody used for two hours goes when its age or the want of space says so, and not
+/// before.
+#[test]
+fn lanes_are_kept_as_long_as_the_user_says() {
+    let home = Home::new("kept");
+    let config = home.path().join(".config/rch/config.toml");
+    let other = home.project.with_file_name("other");
+    write(&other.join("Makefile"), "all:\n\t@:\n");
+    for (settings, goes) in [
+        ("max_age_hours = 3\nmin_free_gb = 0\n", false),
+        ("max_age_hours = 1\nmin_free_gb = 0\n", true),
+        ("max_age_hours = 72\nmin_free_gb = 1000000\n", true),
+    ] {
+        home.stop();
+        write(&config, &format!("[worker]\n{settings}"));
+        write(&home.project.join("Makefile"), "all:\n\t@:\n");
+        remote(&home, &["make"]);
+        home.stop();
+        let lanes = home.path().join(".cache/rch/lanes");
+        let of = |name: &str| {
+            let all = fs::read_dir(&lanes).unwrap().flatten();
+            let mut found = all.filter(|e| e.file_name().to_string_lossy().starts_with(name));
+            found.next().map(|e| e.path().join("0"))
+        };
+        let state = fs::File::open(of("proj-").unwrap().join("state")).unwrap();
+        let ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3600);
+        state.set_modified(ago).unwrap();
+        let swept = lanes.join(".swept");
+        let _ = fs::remove_file(&swept);
+        let mut make = home.rch(&["exec", "--", "make"]);
+        let made = make.current_dir(&other).env("RCH_REQUIRE_REMOTE", "1");
+        assert!(made.status().unwrap().success());
+        common::wait_for("the sweep", || swept.exists().then_some(()));
+        // The sweep is over when the worker answers again.
+        let mut make = home.rch(&["exec", "--", "make"]);
+        let made = make.current_dir(&other).env("RCH_REQUIRE_REMOTE", "1");
+        assert!(made.status().unwrap().success());
+        home.stop();
+        assert_eq!(of("proj-").is_none(), goes, "{settings}");
+    }
+}

@@ -270,7 +270,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "general.local_slots",
         "tests/fleet/queue.rs",
-        "local_slots = 2",
+        "local_slots = {local_slots}",
     ),
     ("hook.mode", "tests/agent.rs", "inline"),
     ("hook.permissions", "tests/hook_process.rs", "permissions"),
@@ -327,6 +327,17 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_piece_alone_never_waits",
     ),
     ("environment.allowlist", "tests/settings.rs", "allowlist = "),
+    ("worker.retention", "tests/lanes.rs", "retention = "),
+    (
+        "worker.max_age_hours",
+        "tests/lanes.rs",
+        "max_age_hours = 1",
+    ),
+    (
+        "worker.min_free_gb",
+        "tests/lanes.rs",
+        "min_free_gb = 1000000",
+    ),
     ("RCH_DRY_RUN", "tests/terminal.rs", "RCH_DRY_RUN"),
     (
         "RCH_REQUIRE_REMOTE",
@@ -384,7 +395,7 @@ fn no_setting_and_no_variable_is_without_a_test() {
         .map(Key::path)
         .chain(variables.map(|v| v.name.to_string()));
     for name in names {
-        if EFFECTS.iter().any(|e| e.key == name) || name.starts_with("worker.") {
+        if EFFECTS.iter().any(|e| e.key == name) {
             continue;
         }
         match ELSEWHERE.iter().find(|(n, ..)| *n == name) {
@@ -502,9 +513,13 @@ fn settings_of_a_job_reach_it() {
 #[test]
 fn what_is_sent_is_packed_as_it_says() {
     let home = Home::new("level");
-    let words: String = (0..60_000_u64)
-        .map(|n| format!("{:x} ", n.wrapping_mul(n) % 7919))
-        .collect();
+    // Words of a small language in no order: the harder one looks, the more is found.
+    let mut dice = 1_u64;
+    let mut word = || {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        format!("{:x} ", ((dice >> 33) % 499).pow(3))
+    };
+    let words: String = (0..40_000).map(|_| word()).collect();
     let sent = |folder: &str, level: &str| {
         let dir = home.project.with_file_name(folder);
         write(&dir.join("Makefile"), "all:\n\t@:\n");

@@ -108,6 +108,7 @@ impl Daemon {
             reason: self.reason(job),
             started: job.started,
             elapsed_ms: u64::try_from(self.now.duration_since(job.begun).as_millis()).unwrap_or(0),
+            sync_ms: job.moved.sync_ms,
             remote_ms: job.moved.remote_ms,
             sent_bytes: job.moved.sent_bytes,
             sent_files: job.moved.sent_files,

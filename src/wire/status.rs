@@ -93,6 +93,9 @@ pub struct Job {
     pub reason: String,
     pub started: i64,
     pub elapsed_ms: u64,
+    /// From the request until the command began on the worker.
+    #[serde(default)]
+    pub sync_ms: u64,
     /// Time the command itself took on the worker.
     pub remote_ms: u64,
     pub sent_bytes: u64,

@@ -11,6 +11,8 @@ mod common;
 
 mod choice;
 mod fleet;
+mod large;
+mod link;
 mod tree;
 mod warm;
 
@@ -21,8 +23,10 @@ fn main() {
         return;
     }
     let only = std::env::var("RCH_BENCH_ONLY").unwrap_or_default();
-    let parts: [(&str, fn()); 4] = [
+    let parts: [(&str, fn()); 6] = [
         ("warm", warm::run),
+        ("link", link::run),
+        ("large", large::run),
         ("tree", tree::run),
         ("choice", choice::run),
         ("fleet", fleet::run),

@@ -3,7 +3,7 @@
 //! An attempt begins with a lease and ends in `ends`. It may run on only while its number is the
 //! job's present one, which is how late answers of the crew are told from timely ones.
 
-use super::{Attempt, report_command};
+use super::{Attempt, millis, report_command};
 use crate::classify::Tool;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, survey};
@@ -181,6 +181,7 @@ impl Daemon {
             return;
         };
         job.stage.advance(Stage::Running);
+        job.moved.sync_ms = millis(now.duration_since(job.begun));
         let timeout = job.survey.as_ref().and_then(|s| s.timeout);
         if let Some(attempt) = &mut job.attempt {
             attempt.until = timeout.map(|t| now + t);

@@ -74,6 +74,7 @@ pub(super) struct Moved {
     pub(super) content: Option<(u64, u64)>,
     pub(super) back_files: u32,
     pub(super) back_bytes: u64,
+    pub(super) sync_ms: u64,
     pub(super) remote_ms: u64,
 }
 
