@@ -56,7 +56,8 @@
 //! - A lane in doubt says what it holds, by content, and only what differs is sent. rsync would do it
 //!   without hashes of ours, but would date anew what it need not touch, and is not always there.
 //! - A large product comes home as a patch of its predecessor, piece by piece, so that memory does not
-//!   grow with it. The worker keeps the predecessor as a hard link and trusts it by its hash.
+//!   grow with it. The worker keeps the predecessor as a hard link; a piece that only moved is not
+//!   compressed, and both ends hash each byte once.
 //! - Descriptors are registered once, edge-triggered, for both directions; there is no interest to
 //!   forget. Readiness is remembered by whoever owns the descriptor.
 //! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.

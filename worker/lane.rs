@@ -135,6 +135,11 @@ pub fn take(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// What a version that was sent is called: its digest, and the time of its last write.
+fn mark(meta: &fs::Metadata, digest: u64) -> String {
+    format!("{digest:016x}-{}-{}", meta.mtime(), meta.mtime_nsec())
+}
+
 /// Whether `path` still names the file we locked.
 fn is_same(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
@@ -303,10 +308,12 @@ impl Lane {
 
     /// The version of a product that was sent last, if it was the one with this hash.
     pub fn sent(&self, name: &Name, hash: u64) -> Option<File> {
-        let file = File::open(self.sent_place(name).join(format!("{hash:016x}"))).ok()?;
-        // It may share its blocks with a file that a job has written to in place.
-        let whole = crate::tree::hash(file.try_clone().ok()?).ok()?;
-        (whole == hash).then_some(file)
+        let mut links = fs::read_dir(self.sent_place(name)).ok()?.flatten();
+        let link = links.next()?;
+        let file = File::open(link.path()).ok()?;
+        // It may be the very file that a job has written to in place; then its time is another.
+        let kept = mark(&file.metadata().ok()?, hash);
+        (*link.file_name() == *kept).then_some(file)
     }
 
     /// Keeps the product `name`, which was read from `file` and has this hash, for a patch of its
@@ -315,7 +322,7 @@ impl Lane {
         let (place, number) = (self.sent_place(name), usize::from(name.root));
         let _ = fs::remove_dir_all(&place);
         fs::create_dir_all(&place)?;
-        let link = place.join(format!("{hash:016x}"));
+        let link = place.join(mark(&file.metadata()?, hash));
         fs::hard_link(
             self.dir.join(format!("root{number}")).join(&name.path),
             &link,

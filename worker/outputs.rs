@@ -6,14 +6,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rch::bytes::Hash;
 use rch::sys::fs::{Stat, fstat};
 use rch::time::Stamp;
 use rch::wire::worker::{Collect, FromWorker, Held, Kind, Name, Produced, Products, Put, Want};
 use rch::wire::{CHUNK, patch};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fault::{Done, Sentence};
 use crate::flow::{HIGH_WATER, LEVEL, Output};
@@ -251,17 +252,18 @@ fn send_large(
 ) -> io::Result<()> {
     let old = want.had.and_then(|hash| lane.sent(&want.name, hash));
     let old_len = old.as_ref().map_or(Ok(0), |f| fstat(f).map(|s| s.size))?;
-    let (mut hash, mut offset) = (Hash::default(), 0);
+    let mut maker = patch::Maker::new(old_len);
+    let (mut digest, mut offset) = (patch::Digest::default(), 0);
     while offset < size {
         let len = (size - offset).min(patch::PIECE as u64) as usize;
         let piece = read_at(file, offset, len)?;
-        hash.update(&piece);
+        let hash = xxh3_64(&piece);
+        digest.piece(hash);
         if let Some(old) = &old {
-            let range = patch::window(old_len, offset);
-            let part = read_at(old, range.start, (range.end - range.start) as usize)?;
+            let mut read = |r: Range<u64>| read_at(old, r.start, (r.end - r.start) as usize);
+            let body = maker.body(&mut read, (offset, &piece, hash), LEVEL)?;
             // Before it, in their order, what is still waiting to be packed.
             pack.send()?;
-            let body = patch::make(&part, &range, offset, &piece, LEVEL);
             pack.out.put(&FromWorker::Patch(body));
         } else {
             for chunk in piece.chunks(CHUNK) {
@@ -271,7 +273,7 @@ fn send_large(
         offset += len as u64;
     }
     // A link that cannot be made costs the next transfer, nothing else.
-    let _ = lane.remember(&want.name, file, hash.digest());
+    let _ = lane.remember(&want.name, file, digest.finish());
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use crate::bytes::{Hash, Malformed};
+use crate::bytes::Malformed;
 use crate::error::{Error, Result};
 use crate::exclude::{Rules, secret};
 use crate::manifest::{Entry, Manifest};
@@ -28,7 +28,7 @@ use crate::products;
 use crate::roots::Project;
 use crate::time::{self, Stamp};
 use crate::wire;
-use crate::wire::patch;
+use crate::wire::patch::{self, Digest};
 use crate::wire::worker::{self, FromWorker, Name, Produced, Put};
 
 use place::{Old, Places, Temp};
@@ -70,7 +70,7 @@ struct Arriving {
     /// What patches refer to.
     old: Option<Old>,
     /// Of a file that is worth a patch the next time.
-    hash: Option<Hash>,
+    hash: Option<Digest>,
     /// `None`: it is not wanted, its bytes are dropped.
     temp: Option<Temp>,
 }
@@ -211,7 +211,7 @@ impl Landing {
             size,
             left: size,
             old,
-            hash: (size >= patch::MIN_SIZE).then(Hash::default),
+            hash: (size >= patch::MIN_SIZE).then(Digest::default),
             temp,
         };
         if size == 0 {
@@ -222,6 +222,11 @@ impl Landing {
     }
 
     fn data(&mut self, data: &[u8]) -> Result<()> {
+        self.content(data, None)
+    }
+
+    /// `hash` is that of a whole piece.
+    fn content(&mut self, data: &[u8], hash: Option<u64>) -> Result<()> {
         if data.is_empty() {
             return Ok(());
         }
@@ -232,8 +237,10 @@ impl Landing {
             return Err(self.wrong("sent too much of", &arriving.put.name));
         };
         arriving.left = left;
-        if let Some(hash) = &mut arriving.hash {
-            hash.update(data);
+        match (&mut arriving.hash, hash) {
+            (Some(digest), Some(hash)) => digest.piece(hash),
+            (Some(digest), None) => digest.update(data),
+            (None, _) => {}
         }
         if let Some(temp) = &mut arriving.temp {
             temp.write(data)?;
@@ -253,12 +260,10 @@ impl Landing {
         let offset = arriving.size - arriving.left;
         let len = arriving.left.min(patch::PIECE as u64) as usize;
         let piece = arriving.old.as_ref().and_then(|old| {
-            let range = patch::window(old.size, offset);
-            let part = old.read(&range).ok()?;
-            patch::apply(&part, &range, offset, body, len).ok()
+            patch::apply(&mut |r| old.read(&r), (old.size, offset, len), body).ok()
         });
         match piece {
-            Some(piece) => self.data(&piece),
+            Some((piece, hash)) => self.content(&piece, Some(hash)),
             None => Err(self.wrong("sent a patch that does not fit", &arriving.put.name)),
         }
     }
@@ -290,7 +295,7 @@ impl Landing {
             return Ok(());
         }
         let mut entry = temp.place(put.mode, self.local_time(put.mtime, changed))?;
-        entry.hash = hash.map_or(0, |hash| hash.digest());
+        entry.hash = hash.map_or(0, Digest::finish);
         self.landed.written.push((put.name, entry));
         Ok(())
     }

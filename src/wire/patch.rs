@@ -4,15 +4,17 @@
 //! piece, each against the old content around the same place, so that memory does not grow with the
 //! file. A linker that moves what follows a changed function moves it by far less than the slack.
 //!
-//! A body is 0 and the XXH3 of a piece that is the same as before, or 1 and a zstd frame (RFC 8878)
-//! with its checksum. Either way an end whose old version is not the other's finds out.
+//! A body is 0, the XXH3 of the piece and where the old version has the same bytes, or 1 and a zstd
+//! frame (RFC 8878) with its checksum. Either way an end whose old version is not the other's finds
+//! out. Most pieces are only moved, and neither end has to compress those.
 
+use std::io;
 use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
-use zstd::zstd_safe::{CCtx, CParameter, DCtx};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
-use crate::bytes::{Malformed, Parsed};
+use crate::bytes::{Hash, Malformed, Parsed, Reader, Writer};
 
 /// New content in one message; the last piece of a file may be shorter.
 pub const PIECE: usize = 512 << 10;
@@ -27,24 +29,115 @@ const WINDOW_LOG: u32 = 22;
 /// by its end: one slot for each place that it notes (every third).
 const HASH_LOG: u32 = 19;
 
+/// So much of a piece is looked for in the old version, to see whether all of it has moved there.
+const NEEDLE: usize = 64;
+
 /// Files below this size are sent whole: the old version would cost more than it saves.
 pub const MIN_SIZE: u64 = 1 << 20;
 
+/// What tells versions of a file apart: the XXH3 of the XXH3s of its pieces, so that each end hashes
+/// every byte once.
+#[derive(Debug, Default)]
+pub struct Digest {
+    whole: Hash,
+    piece: Hash,
+    filled: usize,
+}
+
+impl Digest {
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(PIECE - self.filled));
+            self.piece.update(now);
+            self.filled += now.len();
+            bytes = rest;
+            if self.filled == PIECE {
+                self.end_piece();
+            }
+        }
+    }
+
+    /// A whole piece, or the last, of which the hash is known.
+    pub fn piece(&mut self, hash: u64) {
+        self.whole.update(&hash.to_le_bytes());
+    }
+
+    fn end_piece(&mut self) {
+        let piece = std::mem::take(&mut self.piece);
+        self.filled = 0;
+        self.piece(piece.digest());
+    }
+
+    pub fn finish(mut self) -> u64 {
+        if self.filled > 0 {
+            self.end_piece();
+        }
+        self.whole.digest()
+    }
+}
+
 /// Which bytes of an old version of `old_len` bytes the piece at `offset` may refer to.
-pub fn window(old_len: u64, offset: u64) -> Range<u64> {
+fn window(old_len: u64, offset: u64) -> Range<u64> {
     let end = (offset + PIECE as u64 + SLACK).min(old_len);
     offset.saturating_sub(SLACK).min(end)..end
 }
 
-/// The body for `piece`, which stands at `offset`; `old` is what `window` names.
-pub fn make(old: &[u8], range: &Range<u64>, offset: u64, piece: &[u8], level: i32) -> Vec<u8> {
-    let at = offset.saturating_sub(range.start) as usize;
-    if old.get(at..at + piece.len()) == Some(piece) {
-        let mut body = vec![0];
-        body.extend_from_slice(&xxh3_64(piece).to_le_bytes());
-        return body;
+/// Reads bytes of the old version.
+pub type Read<'a> = &'a mut dyn FnMut(Range<u64>) -> io::Result<Vec<u8>>;
+
+/// Makes the bodies for one file.
+pub struct Maker {
+    old_len: u64,
+    /// How far the last piece had moved.
+    shift: i64,
+}
+
+impl Maker {
+    pub fn new(old_len: u64) -> Maker {
+        Maker { old_len, shift: 0 }
     }
-    let mut packed = Vec::with_capacity(zstd::zstd_safe::compress_bound(piece.len()));
+
+    /// The body for `piece`, which stands at `offset` and has this XXH3.
+    ///
+    /// # Errors
+    /// Of `read`.
+    pub fn body(
+        &mut self,
+        read: Read<'_>,
+        (offset, piece, hash): (u64, &[u8], u64),
+        level: i32,
+    ) -> io::Result<Vec<u8>> {
+        if let Some(at) = offset.checked_add_signed(self.shift)
+            && self.stands(read, at, piece)?
+        {
+            return Ok(moved(hash, at));
+        }
+        let range = window(self.old_len, offset);
+        let old = read(range.clone())?;
+        let needle = piece.get(..NEEDLE);
+        let found = needle.and_then(|needle| memchr::memmem::find(&old, needle));
+        if let Some(found) = found.filter(|f| old[*f..].starts_with(piece)) {
+            let at = range.start + found as u64;
+            self.shift = at as i64 - offset as i64;
+            return Ok(moved(hash, at));
+        }
+        Ok(packed(&old, piece, level))
+    }
+
+    fn stands(&self, read: Read<'_>, at: u64, piece: &[u8]) -> io::Result<bool> {
+        let end = at + piece.len() as u64;
+        Ok(end <= self.old_len && read(at..end)? == piece)
+    }
+}
+
+fn moved(hash: u64, at: u64) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.u8(0).u64(hash).u64(at);
+    w.0
+}
+
+fn packed(old: &[u8], piece: &[u8], level: i32) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(compress_bound(piece.len()));
     let mut context = CCtx::create();
     let set = [
         CParameter::CompressionLevel(level),
@@ -61,32 +154,38 @@ pub fn make(old: &[u8], range: &Range<u64>, offset: u64, piece: &[u8], level: i3
     packed
 }
 
-/// The piece of `len` bytes at `offset` that `body` tells of.
+/// The piece of `len` bytes at `offset` that `body` tells of, and its hash; `old_len` is the length of
+/// the old version.
 ///
 /// # Errors
-/// `Malformed` for anything `make` did not write, or not from this old version.
+/// `Malformed` for anything a `Maker` did not write, or not from this old version.
 pub fn apply(
-    old: &[u8],
-    range: &Range<u64>,
-    offset: u64,
+    read: Read<'_>,
+    (old_len, offset, len): (u64, u64, usize),
     body: &[u8],
-    len: usize,
-) -> Parsed<Vec<u8>> {
+) -> Parsed<(Vec<u8>, u64)> {
     match body.split_first() {
-        Some((0, hash)) => {
-            let at = offset.saturating_sub(range.start) as usize;
-            let piece = at.checked_add(len).and_then(|end| old.get(at..end));
-            let piece = piece.filter(|p| xxh3_64(p).to_le_bytes() == hash);
-            piece.map(<[u8]>::to_vec).ok_or(Malformed)
+        Some((0, rest)) => {
+            let mut r = Reader::new(rest);
+            let (hash, at) = (r.u64()?, r.u64()?);
+            r.end()?;
+            let end = at.checked_add(len as u64).filter(|end| *end <= old_len);
+            let piece = read(at..end.ok_or(Malformed)?).map_err(|_| Malformed)?;
+            let fits = xxh3_64(&piece) == hash;
+            fits.then_some((piece, hash)).ok_or(Malformed)
         }
         Some((1, packed)) => {
+            let old = read(window(old_len, offset)).map_err(|_| Malformed)?;
             let mut piece = Vec::with_capacity(len);
             let mut context = DCtx::create();
-            context.ref_prefix(old).map_err(|_| Malformed)?;
+            context.ref_prefix(&old).map_err(|_| Malformed)?;
             context
                 .decompress(&mut piece, packed)
                 .map_err(|_| Malformed)?;
-            (piece.len() == len).then_some(piece).ok_or(Malformed)
+            let hash = xxh3_64(&piece);
+            (piece.len() == len)
+                .then_some((piece, hash))
+                .ok_or(Malformed)
         }
         _ => Err(Malformed),
     }
@@ -108,19 +207,31 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
+    fn reader(old: &[u8]) -> impl FnMut(Range<u64>) -> io::Result<Vec<u8>> {
+        move |range| Ok(old[range.start as usize..range.end as usize].to_vec())
+    }
+
     /// Sends `new` to an end that has `old` and answers the bytes it took.
     fn send(old: &[u8], new: &[u8]) -> usize {
         let (mut sent, mut got) = (0, Vec::new());
+        let mut maker = Maker::new(old.len() as u64);
+        let (mut whole, mut streamed) = (Digest::default(), Digest::default());
         for (i, piece) in new.chunks(PIECE).enumerate() {
             let offset = (i * PIECE) as u64;
-            let range = window(old.len() as u64, offset);
-            let part = &old[range.start as usize..range.end as usize];
-            let body = make(part, &range, offset, piece, 1);
+            let given = (offset, piece, xxh3_64(piece));
+            let body = maker.body(&mut reader(old), given, 1).unwrap();
             assert!(body.len() <= crate::wire::MAX_BODY);
             sent += body.len();
-            got.extend(apply(part, &range, offset, &body, piece.len()).unwrap());
+            let place = (old.len() as u64, offset, piece.len());
+            let (piece, hash) = apply(&mut reader(old), place, &body).unwrap();
+            got.extend(piece);
+            whole.piece(hash);
         }
         assert!(got == new);
+        for part in new.chunks(100_000) {
+            streamed.update(part);
+        }
+        assert_eq!(whole.finish(), streamed.finish());
         sent
     }
 
@@ -130,25 +241,32 @@ mod tests {
         let mut new = old.clone();
         new.splice(PIECE + 7..PIECE + 9, *b"a longer function");
         assert!(send(&old, &new) < 2000);
-        assert_eq!(send(&old, &old), 4 * 9);
+        assert_eq!(send(&old, &old), 4 * 17);
         assert!(send(&old[..5], &new) > 3 * PIECE);
         assert!(send(&old, &new[..PIECE / 2]) < 100);
     }
 
     #[test]
     fn another_old_version_is_found_out() {
-        let (old, range) = (noise(PIECE), window(PIECE as u64, 0));
+        let old = noise(PIECE);
         let mut other = old.clone();
         other[500] ^= 1;
         let mut new = old.clone();
         new[4000] ^= 1;
+        let place = (PIECE as u64, 0, PIECE);
         for new in [&old, &new] {
-            let body = make(&old, &range, 0, new, 3);
-            assert!(apply(&old, &range, 0, &body, PIECE).as_ref() == Ok(new));
-            assert_eq!(apply(&other, &range, 0, &body, PIECE), Err(Malformed));
-            assert_eq!(apply(&old, &range, 0, &body, PIECE - 1), Err(Malformed));
+            let given = (0, &new[..], xxh3_64(new));
+            let body = Maker::new(PIECE as u64).body(&mut reader(&old), given, 3);
+            let body = body.unwrap();
+            let apply = |old: &[u8], place| apply(&mut reader(old), place, &body);
+            assert!(apply(&old, place).is_ok_and(|(piece, _)| piece == **new));
+            assert_eq!(apply(&other, place), Err(Malformed));
+            assert_eq!(apply(&old, (PIECE as u64, 0, PIECE - 1)), Err(Malformed));
         }
-        assert_eq!(apply(&old, &range, 0, &[], 0), Err(Malformed));
-        assert_eq!(apply(&old, &range, 0, &[1, 2, 3], 4), Err(Malformed));
+        let mut far = vec![0];
+        far.extend([0xff; 16]);
+        for body in [&[][..], &[1, 2, 3], &[0, 1], &far] {
+            assert_eq!(apply(&mut reader(&old), place, body), Err(Malformed));
+        }
     }
 }
