@@ -254,13 +254,14 @@ fn send_large(
     let old_len = old.as_ref().map_or(Ok(0), |f| fstat(f).map(|s| s.size))?;
     let mut maker = patch::Maker::new(old_len);
     let (mut digest, mut offset) = (patch::Digest::default(), 0);
+    let mut piece = vec![];
     while offset < size {
-        let len = (size - offset).min(patch::PIECE as u64) as usize;
-        let piece = read_at(file, offset, len)?;
+        let end = (offset + patch::PIECE as u64).min(size);
+        read_at(file, offset..end, &mut piece)?;
         let hash = xxh3_64(&piece);
         digest.piece(hash);
         if let Some(old) = &old {
-            let mut read = |r: Range<u64>| read_at(old, r.start, (r.end - r.start) as usize);
+            let mut read = |r: Range<u64>, b: &mut Vec<u8>| read_at(old, r, b);
             let body = maker.body(&mut read, (offset, &piece, hash), LEVEL)?;
             // Before it, in their order, what is still waiting to be packed.
             pack.send()?;
@@ -270,24 +271,25 @@ fn send_large(
                 pack.put(&FromWorker::Data(chunk.to_vec()))?;
             }
         }
-        offset += len as u64;
+        offset = end;
     }
     // A link that cannot be made costs the next transfer, nothing else.
     let _ = lane.remember(&want.name, file, digest.finish());
     Ok(())
 }
 
-/// Exactly `len` bytes, filled up with zeros where the file has become shorter.
-fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; len];
+/// All of `range`, filled up with zeros where the file has become shorter.
+fn read_at(file: &File, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.resize((range.end - range.start) as usize, 0);
     let mut done = 0;
-    while done < len {
-        match file.read_at(&mut bytes[done..], offset + done as u64)? {
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], range.start + done as u64)? {
             0 => break,
             n => done += n,
         }
     }
-    Ok(bytes)
+    bytes[done..].fill(0);
+    Ok(())
 }
 
 /// Frames on their way into a `PACK`.

@@ -88,6 +88,8 @@ pub struct Landing {
     expected: HashMap<Name, Chosen>,
     arriving: Option<Arriving>,
     landed: Landed,
+    /// The last piece of a patch, kept for its pages.
+    piece: Vec<u8>,
 }
 
 impl Landing {
@@ -110,6 +112,7 @@ impl Landing {
             expected: HashMap::new(),
             arriving: None,
             landed: Landed::default(),
+            piece: vec![],
         }
     }
 
@@ -257,15 +260,19 @@ impl Landing {
         let Some(arriving) = &self.arriving else {
             return Err(Error::new("the worker sent content of no file"));
         };
+        let mut piece = std::mem::take(&mut self.piece);
         let offset = arriving.size - arriving.left;
         let len = arriving.left.min(patch::PIECE as u64) as usize;
-        let piece = arriving.old.as_ref().and_then(|old| {
-            patch::apply(&mut |r| old.read(&r), (old.size, offset, len), body).ok()
+        let hash = arriving.old.as_ref().and_then(|old| {
+            let place = (old.size, offset, len);
+            patch::apply(&mut |r, b| old.read(&r, b), place, body, &mut piece).ok()
         });
-        match piece {
-            Some((piece, hash)) => self.content(&piece, Some(hash)),
-            None => Err(self.wrong("sent a patch that does not fit", &arriving.put.name)),
-        }
+        let Some(hash) = hash else {
+            return Err(self.wrong("sent a patch that does not fit", &arriving.put.name));
+        };
+        let done = self.content(&piece, Some(hash));
+        self.piece = piece;
+        done
     }
 
     /// All of it is here: give it its mode, its time and its name.

@@ -43,10 +43,9 @@ pub(super) struct Old {
 }
 
 impl Old {
-    pub(super) fn read(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        self.file.read_exact_at(&mut bytes, range.start)?;
-        Ok(bytes)
+    pub(super) fn read(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize((range.end - range.start) as usize, 0);
+        self.file.read_exact_at(bytes, range.start)
     }
 }
 

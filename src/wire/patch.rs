@@ -82,19 +82,25 @@ fn window(old_len: u64, offset: u64) -> Range<u64> {
     offset.saturating_sub(SLACK).min(end)..end
 }
 
-/// Reads bytes of the old version.
-pub type Read<'a> = &'a mut dyn FnMut(Range<u64>) -> io::Result<Vec<u8>>;
+/// Reads bytes of the old version, instead of what the buffer held. Buffers are kept from piece to
+/// piece: fresh pages cost more than what is done with them.
+pub type Read<'a> = &'a mut dyn FnMut(Range<u64>, &mut Vec<u8>) -> io::Result<()>;
 
 /// Makes the bodies for one file.
 pub struct Maker {
     old_len: u64,
     /// How far the last piece had moved.
     shift: i64,
+    old: Vec<u8>,
 }
 
 impl Maker {
     pub fn new(old_len: u64) -> Maker {
-        Maker { old_len, shift: 0 }
+        Maker {
+            old_len,
+            shift: 0,
+            old: vec![],
+        }
     }
 
     /// The body for `piece`, which stands at `offset` and has this XXH3.
@@ -113,20 +119,25 @@ impl Maker {
             return Ok(moved(hash, at));
         }
         let range = window(self.old_len, offset);
-        let old = read(range.clone())?;
+        read(range.clone(), &mut self.old)?;
+        let old = &self.old;
         let needle = piece.get(..NEEDLE);
-        let found = needle.and_then(|needle| memchr::memmem::find(&old, needle));
+        let found = needle.and_then(|needle| memchr::memmem::find(old, needle));
         if let Some(found) = found.filter(|f| old[*f..].starts_with(piece)) {
             let at = range.start + found as u64;
             self.shift = at as i64 - offset as i64;
             return Ok(moved(hash, at));
         }
-        Ok(packed(&old, piece, level))
+        Ok(packed(old, piece, level))
     }
 
-    fn stands(&self, read: Read<'_>, at: u64, piece: &[u8]) -> io::Result<bool> {
+    fn stands(&mut self, read: Read<'_>, at: u64, piece: &[u8]) -> io::Result<bool> {
         let end = at + piece.len() as u64;
-        Ok(end <= self.old_len && read(at..end)? == piece)
+        if end > self.old_len {
+            return Ok(false);
+        }
+        read(at..end, &mut self.old)?;
+        Ok(self.old == piece)
     }
 }
 
@@ -154,8 +165,8 @@ fn packed(old: &[u8], piece: &[u8], level: i32) -> Vec<u8> {
     packed
 }
 
-/// The piece of `len` bytes at `offset` that `body` tells of, and its hash; `old_len` is the length of
-/// the old version.
+/// Puts the piece of `len` bytes at `offset` that `body` tells of into `piece`, and answers its hash;
+/// `old_len` is the length of the old version.
 ///
 /// # Errors
 /// `Malformed` for anything a `Maker` did not write, or not from this old version.
@@ -163,29 +174,27 @@ pub fn apply(
     read: Read<'_>,
     (old_len, offset, len): (u64, u64, usize),
     body: &[u8],
-) -> Parsed<(Vec<u8>, u64)> {
+    piece: &mut Vec<u8>,
+) -> Parsed<u64> {
     match body.split_first() {
         Some((0, rest)) => {
             let mut r = Reader::new(rest);
             let (hash, at) = (r.u64()?, r.u64()?);
             r.end()?;
             let end = at.checked_add(len as u64).filter(|end| *end <= old_len);
-            let piece = read(at..end.ok_or(Malformed)?).map_err(|_| Malformed)?;
-            let fits = xxh3_64(&piece) == hash;
-            fits.then_some((piece, hash)).ok_or(Malformed)
+            read(at..end.ok_or(Malformed)?, piece).map_err(|_| Malformed)?;
+            (xxh3_64(piece) == hash).then_some(hash).ok_or(Malformed)
         }
         Some((1, packed)) => {
-            let old = read(window(old_len, offset)).map_err(|_| Malformed)?;
-            let mut piece = Vec::with_capacity(len);
+            let mut old = vec![];
+            read(window(old_len, offset), &mut old).map_err(|_| Malformed)?;
+            piece.clear();
+            piece.reserve(len);
             let mut context = DCtx::create();
             context.ref_prefix(&old).map_err(|_| Malformed)?;
-            context
-                .decompress(&mut piece, packed)
-                .map_err(|_| Malformed)?;
-            let hash = xxh3_64(&piece);
-            (piece.len() == len)
-                .then_some((piece, hash))
-                .ok_or(Malformed)
+            context.decompress(piece, packed).map_err(|_| Malformed)?;
+            let whole = piece.len() == len;
+            whole.then(|| xxh3_64(piece)).ok_or(Malformed)
         }
         _ => Err(Malformed),
     }
@@ -207,8 +216,17 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
-    fn reader(old: &[u8]) -> impl FnMut(Range<u64>) -> io::Result<Vec<u8>> {
-        move |range| Ok(old[range.start as usize..range.end as usize].to_vec())
+    fn reader(old: &[u8]) -> impl FnMut(Range<u64>, &mut Vec<u8>) -> io::Result<()> {
+        move |range, buf| {
+            *buf = old[range.start as usize..range.end as usize].to_vec();
+            Ok(())
+        }
+    }
+
+    fn applied(old: &[u8], place: (u64, u64, usize), body: &[u8]) -> Parsed<(Vec<u8>, u64)> {
+        let mut piece = vec![7];
+        let hash = apply(&mut reader(old), place, body, &mut piece)?;
+        Ok((piece, hash))
     }
 
     /// Sends `new` to an end that has `old` and answers the bytes it took.
@@ -223,7 +241,7 @@ mod tests {
             assert!(body.len() <= crate::wire::MAX_BODY);
             sent += body.len();
             let place = (old.len() as u64, offset, piece.len());
-            let (piece, hash) = apply(&mut reader(old), place, &body).unwrap();
+            let (piece, hash) = applied(old, place, &body).unwrap();
             got.extend(piece);
             whole.piece(hash);
         }
@@ -258,7 +276,7 @@ mod tests {
             let given = (0, &new[..], xxh3_64(new));
             let body = Maker::new(PIECE as u64).body(&mut reader(&old), given, 3);
             let body = body.unwrap();
-            let apply = |old: &[u8], place| apply(&mut reader(old), place, &body);
+            let apply = |old: &[u8], place| applied(old, place, &body);
             assert!(apply(&old, place).is_ok_and(|(piece, _)| piece == **new));
             assert_eq!(apply(&other, place), Err(Malformed));
             assert_eq!(apply(&old, (PIECE as u64, 0, PIECE - 1)), Err(Malformed));
@@ -266,7 +284,7 @@ mod tests {
         let mut far = vec![0];
         far.extend([0xff; 16]);
         for body in [&[][..], &[1, 2, 3], &[0, 1], &far] {
-            assert_eq!(apply(&mut reader(&old), place, body), Err(Malformed));
+            assert_eq!(applied(&old, place, body), Err(Malformed));
         }
     }
 }

@@ -141,10 +141,13 @@ fn fetch(s: &mut crate::kit::Session, old: &[u8], had: Option<u64>) -> (Vec<u8>,
                 sent += body.len();
                 let at = got.len() as u64;
                 let len = (size - got.len()).min(patch::PIECE);
-                let mut read =
-                    |r: std::ops::Range<u64>| Ok(old[r.start as usize..r.end as usize].to_vec());
-                let place = (old.len() as u64, at, len);
-                got.extend(patch::apply(&mut read, place, &body).unwrap().0);
+                let mut read = |r: std::ops::Range<u64>, b: &mut Vec<u8>| {
+                    *b = old[r.start as usize..r.end as usize].to_vec();
+                    Ok(())
+                };
+                let (place, mut piece) = ((old.len() as u64, at, len), vec![]);
+                patch::apply(&mut read, place, &body, &mut piece).unwrap();
+                got.extend(piece);
             }
             FromWorker::Fetched { missing } => {
                 assert_eq!(missing, []);
