@@ -61,7 +61,8 @@ pub fn run() {
     let rsync = || {
         let mut cmd = Command::new("rsync");
         // Its quick check would pass over a program of the same size made in the same second.
-        cmd.args(["-a", "--ignore-times", "-e", &ssh, lane]).arg(&byhand);
+        cmd.args(["-a", "--ignore-times", "-e", &ssh, lane])
+            .arg(&byhand);
         assert!(cmd.status().unwrap().success());
     };
     let job = || {
