@@ -23,7 +23,8 @@
 //! sends argv, directory and environment. The daemon's crew finds out what the command needs
 //! (`daemon::survey`): [`roots`], a [`scan`] into a [`manifest`], the compiler's identity
 //! ([`toolchain`]). An identical job in flight is joined ([`dedup`]); else [`sched`] chooses a worker, slots are
-//! reserved ([`fleet`]) and an idle [`session`] is taken. What the lane there holds is in the
+//! reserved ([`fleet`]) and an idle [`session`] is taken. Crates that Cargo.lock names and the
+//! worker lacks go first, once for each lock file (`daemon::transfer`). What the lane there holds is in the
 //! [`lanebook`]; the difference goes as one run of messages made by [`feed`], with the command behind
 //! it, and nobody waits for an answer. The worker applies it, shows the lane at the project's own path in
 //! a mount namespace, runs the command. Output comes back into the job's [`spool`], from which every
@@ -60,6 +61,12 @@
 //!   compressed, and both ends hash each byte once.
 //! - Descriptors are registered once, edge-triggered, for both directions; there is no interest to
 //!   forget. Readiness is remembered by whoever owns the descriptor.
+//! - rsync fills new lanes alone. A large difference to a known lane rides the channel: it is one run of
+//!   compressed messages without a scan on the other side, and sets the times that are wanted.
+//! - A new lane starts empty. Lanes are idle or in use; one in use cannot be copied while a compiler
+//!   writes in it, and an idle one is taken rather than copied.
+//! - The user's CARGO_HOME appears on the worker as a directory in memory: the worker's own caches, with
+//!   the user's configuration in place of the worker's.
 //! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.
 //! - The hook asks the processor nothing: `cpuid`, which vector searches begin with, traps in a virtual
 //!   machine. Six of them cost a fifth of the C floor; without them the hook is at 1.2 instead of 1.5.
