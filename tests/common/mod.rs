@@ -55,9 +55,9 @@ pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// Waits until `found` answers something, a minute at most.
+/// Waits until `found` answers something; three minutes at most, for a machine that does much else.
 pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(180);
     loop {
         if let Some(value) = found() {
             return value;

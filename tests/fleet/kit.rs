@@ -1,5 +1,6 @@
 //! What the fleet's tests share: jobs that wait for a word, clients, and a look at everything alive.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -94,6 +95,19 @@ pub fn make(home: &Home, dir: &Path, env: &[(&str, &str)]) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     cmd.spawn().unwrap()
+}
+
+/// Waits until the agent has the first line of a job made by `waiting`; what it has had is not read
+/// again. A job that runs may not have said it yet.
+pub fn begun(client: &mut Child) {
+    let mut line = [0; b"begun\n".len()];
+    client
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .unwrap();
+    assert_eq!(text(&line), "begun\n");
 }
 
 pub const REMOTE: (&str, &str) = ("RCH_REQUIRE_REMOTE", "1");

@@ -139,7 +139,7 @@ fn fallbacks_take_local_slots() {
 /// A job that takes longer than its kind may is ended, says so, and has timeout(1)'s status.
 #[test]
 fn a_job_that_takes_too_long_is_ended() {
-    let fleet = fleet("timeout", 1, 4, "[compilation]\nbuild_timeout_secs = 1\n");
+    let fleet = fleet("timeout", 1, 4, "[compilation]\nbuild_timeout_secs = 3\n");
     waiting(&fleet.home.project);
     let output = make(&fleet.home, &fleet.home.project, &[REMOTE])
         .wait_with_output()
@@ -148,7 +148,7 @@ fn a_job_that_takes_too_long_is_ended() {
     assert_eq!(output.status.code(), Some(124), "{story}");
     assert_eq!(text(&output.stdout), "begun\n", "{story}");
     let stderr = text(&output.stderr);
-    let note = "rch: stopped after 1.0s, the limit for its kind\n";
+    let note = "rch: stopped after 3.0s, the limit for its kind\n";
     assert!(stderr.contains(note), "{story}");
     fleet.quiet();
     assert_eq!(fleet.status().workers[0].failures, 0, "nobody is to blame");

@@ -14,7 +14,7 @@ use crate::common::home::{Home, shared_key};
 use crate::common::sshd::Sshd;
 use crate::common::{wait_for, write};
 use crate::kit::{
-    PATIENT, REMOTE, configure, fleet, go, jobs, make, nothing_left, said, signal, text, up,
+    PATIENT, REMOTE, begun, configure, fleet, go, jobs, make, nothing_left, said, signal, text, up,
     waiting,
 };
 
@@ -25,7 +25,8 @@ fn a_frozen_worker_is_found_out() {
     let fleet = fleet("frozen", 2, 4, PATIENT);
     fleet.all_up();
     waiting(&fleet.home.project);
-    let client = make(&fleet.home, &fleet.home.project, &[REMOTE]);
+    let mut client = make(&fleet.home, &fleet.home.project, &[REMOTE]);
+    begun(&mut client);
     let chosen = jobs(&fleet.home, "running", 1)[0].worker.clone();
     let (ill, well) = match chosen.as_str() {
         "w0" => (&fleet.workers[0], &fleet.workers[1]),
@@ -40,7 +41,7 @@ fn a_frozen_worker_is_found_out() {
     frozen.iter().for_each(|pid| signal(*pid, "STOP"));
     go(well);
     let output = client.wait_with_output().unwrap();
-    said(&fleet.home, &output, "begun\nbegun\nover\n");
+    said(&fleet.home, &output, "begun\nover\n");
     let stderr = text(&output.stderr);
     assert!(
         stderr.contains("has fallen silent; starting again elsewhere"),
@@ -149,11 +150,11 @@ fn a_black_hole_is_found_out() {
     );
     up(&home, 1);
     waiting(&home.project);
-    let client = make(&home, &home.project, &[]);
-    jobs(&home, "running", 1);
+    let mut client = make(&home, &home.project, &[]);
+    begun(&mut client);
     link.hole.set(true);
     let output = client.wait_with_output().unwrap();
-    said(&home, &output, "begun\nbegun\nover\n");
+    said(&home, &output, "begun\nover\n");
     assert!(
         text(&output.stderr).contains("rch: running locally: worker css"),
         "{}",
