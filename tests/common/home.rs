@@ -116,7 +116,7 @@ impl Home {
     pub fn status(&self) -> Status {
         let mut daemon = Daemon::connect(&self.socket()).expect("rchd runs");
         daemon.ask(&Ask::Status).unwrap();
-        match daemon.next(Duration::from_secs(10)).unwrap() {
+        match daemon.next(Duration::from_secs(60)).unwrap() {
             FromDaemon::Answer(json) => serde_json::from_slice(&json).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -129,7 +129,7 @@ impl Home {
     pub fn stop(&self) {
         if let Ok(mut daemon) = Daemon::connect(&self.socket()) {
             let _ = daemon.ask(&Ask::Stop);
-            while daemon.next(Duration::from_secs(10)).is_ok() {}
+            while daemon.next(Duration::from_secs(60)).is_ok() {}
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         }
         assert!(
             std::time::Instant::now() < until,
-            "{what} did not happen within a minute"
+            "{what} did not happen in time"
         );
         // Polled with a bound: what is awaited here announces itself nowhere.
         std::thread::park_timeout(std::time::Duration::from_millis(10));
