@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod arena;
 pub mod cpu;
 pub mod fd;
 pub mod fs;
