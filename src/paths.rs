@@ -3,6 +3,17 @@
 //! All of rch's own state is below two folders, `~/.config/rch` and `~/.cache/rch` (the XDG base
 //! directories, when set). Nothing here touches the disk.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 

@@ -147,6 +147,51 @@ fn an_inline_hook_runs_the_job_and_tells_what_came() {
     assert_eq!(said("cargo build"), "");
 }
 
+/// Whatever a command can end with is told, and nothing runs that the user would have been asked about.
+#[test]
+fn an_inline_hook_tells_every_end_and_keeps_the_users_rules() {
+    let home = Home::new("inline-rules");
+    let makefile = "all:\n\t@echo made\nlib:\n\t@exit 3\nbin:\n\t@kill -9 $$PPID\n";
+    write(&home.project.join("Makefile"), makefile);
+    let config = home.path().join(".config/rch/config.toml");
+    write(&config, "[hook]\nmode = \"inline\"\n");
+    let settings = home.project.join(".claude/settings.json");
+    let said = |command: &str, mode: &str| {
+        let mut document = document(&home, command);
+        document["permission_mode"] = mode.into();
+        let answer = hook(&home, &document).stdout;
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let answer = &answer["hookSpecificOutput"];
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        (text("permissionDecision"), text("permissionDecisionReason"))
+    };
+    let silence = (String::new(), String::new());
+    let ran = |command: &str, mode: &str, status: i32| {
+        let (decision, reason) = said(command, mode);
+        assert_eq!(decision, "deny", "{command}");
+        let told = format!("exit status {status};");
+        assert!(reason.contains(&told), "{command}: {reason}");
+    };
+    let remote = || home.status().totals.remote;
+    // Nobody is asked anything in this mode, so nothing has to be allowed.
+    ran("make", "bypassPermissions", 0);
+    ran("make lib", "bypassPermissions", 2);
+    ran("make bin", "bypassPermissions", 137);
+    assert_eq!(remote(), 3);
+    // Here the client would ask, so it must be let ask.
+    assert_eq!(said("make", "default"), silence);
+    write(&settings, r#"{"permissions":{"allow":["Bash(make:*)"]}}"#);
+    ran("make", "default", 0);
+    let rules = r#"{"permissions":{"allow":["Bash(make:*)"],"ask":["Bash(make lib)"],"deny":["Bash(make bin)"]}}"#;
+    write(&settings, rules);
+    for command in ["make lib", "make bin"] {
+        for mode in ["default", "bypassPermissions"] {
+            assert_eq!(said(command, mode), silence, "{command} {mode}");
+        }
+    }
+    assert_eq!(remote(), 4);
+}
+
 #[test]
 fn a_tool_called_by_its_name_goes_away_and_other_uses_of_it_stay() {
     let home = Home::new("masquerade");

@@ -13,6 +13,11 @@ const KEYWORDS: &[&[u8]] = &[
 /// For a first byte, the second bytes that may follow: a bit for each, by their low five bits.
 static PAIRS: [u32; 256] = pairs();
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "only the compiler runs it"
+)]
 const fn pairs() -> [u32; 256] {
     let mut table = [0; 256];
     let mut k = 0;

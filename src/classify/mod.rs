@@ -6,6 +6,20 @@
 //! The rules are data (`table`, `tables`, `targets`, `wrappers`); `judge` only walks them. Nothing
 //! here opens a file: whether a worker can do the job is not the classifier's business.
 
+// What the hook runs cannot panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod cc;
 pub mod facts;
 pub mod flags;

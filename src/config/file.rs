@@ -71,9 +71,12 @@ impl Places<'_> {
     /// Line and column of a byte offset, counted from 1, columns in characters.
     pub fn at(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |i| i + 1);
-        (line, before[start..].chars().count() + 1)
+        let lines = before.matches('\n').count();
+        let last = before.rsplit('\n').next().unwrap_or(before);
+        (
+            lines.saturating_add(1),
+            last.chars().count().saturating_add(1),
+        )
     }
 
     /// `path:line:column: text`, with a remedy on a line of its own.

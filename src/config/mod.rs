@@ -5,6 +5,20 @@
 //! and keeps its comments. A broken file never breaks anything: what is wrong becomes a
 //! `Complaint`, and the next source, at last the default, is used instead.
 
+// What the hook runs cannot panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod edit;
 pub mod file;
 pub mod keys;

@@ -132,6 +132,11 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    #[expect(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        reason = "a bug of ours; the hook reads no worker"
+    )]
     fn value(&self, name: &str) -> &Value {
         let at = WORKER_KEYS.iter().position(|k| k.name == name);
         &self.values[at.expect("BUG: not a worker's key")]

@@ -155,13 +155,12 @@ pub fn install(dir: &Path) -> Result<Links> {
 pub fn uninstall(dir: &Path) -> Result<Links> {
     let (rch, dir) = (own_path()?, absolute(dir)?);
     let ours = names::LINKS.iter().map(|n| dir.join(n));
-    let mut gone = 0;
-    for link in ours.filter(|l| is_ours(l, &rch)) {
-        std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
-        gone += 1;
+    let ours: Vec<PathBuf> = ours.filter(|l| is_ours(l, &rch)).collect();
+    for link in &ours {
+        std::fs::remove_file(link).map_err(|e| Error::path("remove", link, &e))?;
     }
     let _ = std::fs::remove_dir(&dir);
-    Ok(Links::new(&dir, gone))
+    Ok(Links::new(&dir, ours.len()))
 }
 
 /// # Errors

@@ -5,6 +5,20 @@
 //! user's settings alone; it never talks to the daemon. Whatever goes wrong, it says nothing and
 //! exits 0, so that the command runs as it would have without us.
 
+// What the hook runs cannot panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod answer;
 mod codex;
 pub mod document;

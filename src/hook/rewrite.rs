@@ -8,7 +8,7 @@ pub use crate::shell::quoted;
 pub fn insert(text: &str, places: &[usize], rch: &str) -> Option<String> {
     let mut out = String::with_capacity(
         text.len()
-            .saturating_add(places.len().saturating_mul(rch.len() + 10)),
+            .saturating_add(places.len().saturating_mul(rch.len().saturating_add(10))),
     );
     let mut from = 0;
     for &place in places {

@@ -7,6 +7,20 @@
 //! stricter than bash in places (`if (x) then`), never laxer where it matters. Not known here: what
 //! any command does, aliases, functions from elsewhere.
 
+// What the hook runs cannot panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod compound;
 mod expand;
 mod parse;

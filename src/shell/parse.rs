@@ -89,8 +89,8 @@ pub fn parse(src: &[u8]) -> Result<Script<'_>, Left> {
         src,
         pos: 0,
         // Somewhat more than texts usually need; memory that is not touched costs nothing.
-        out: Vec::with_capacity(src.len() / 12 + 1),
-        words: Vec::with_capacity(src.len() / 5 + 1),
+        out: Vec::with_capacity((src.len() / 12).saturating_add(1)),
+        words: Vec::with_capacity((src.len() / 5).saturating_add(1)),
         pending: Vec::new(),
         functions: Vec::new(),
         depth: 0,

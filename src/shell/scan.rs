@@ -21,6 +21,11 @@ pub(super) const CONTROL: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "only the compiler runs it"
+)]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut b = 0;
