@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rch::ids::{LaneKey, ManifestId};
 use rch::paths;
@@ -25,6 +26,12 @@ const MOST_LANES: u16 = 256;
 
 /// More roots than any project has path dependencies in repositories of their own.
 const MOST_ROOTS: usize = 64;
+
+/// As long as the processes of a job that is ended may take (EXEC-4).
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// How often a lock is tried meanwhile: the kernel wakes nobody who also wants to give up in time.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A lane that is ours until this value is dropped.
 #[derive(Debug)]
@@ -50,14 +57,19 @@ pub fn lanes_dir() -> PathBuf {
     paths::cache_dir().join("lanes")
 }
 
-/// Takes the lane that suits `open` best: the one it names, else the one used last, else a new one.
+/// Takes the lane that suits `open` best: the one it names if that is or becomes free, else the one used last, else a new one.
 pub fn open(open: &Open) -> Done<Lane> {
     check_homes(&open.roots)?;
     let project = lanes_dir().join(folder(&open.project, open.key));
     fs::create_dir_all(&project).wrong(|| format!("cannot create '{}'", project.display()))?;
-    for number in candidates(&project, open.base.map(|b| b.0)) {
+    let wanted = open.base.map(|b| b.0);
+    for number in candidates(&project, wanted) {
         let dir = project.join(number.to_string());
-        let lock = take(&dir).wrong(|| format!("cannot lock lane '{}'", dir.display()))?;
+        let lock = match wanted == Some(number) {
+            true => take_soon(&dir),
+            false => take(&dir),
+        };
+        let lock = lock.wrong(|| format!("cannot lock lane '{}'", dir.display()))?;
         if let Some(lock) = lock {
             return Lane::settle(number, dir, lock, open);
         }
@@ -132,6 +144,19 @@ pub fn take(dir: &Path) -> io::Result<Option<File>> {
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
+    }
+}
+
+/// As `take`, of a lane that the daemon believes idle: whoever has it is on its way out (the session of
+/// a daemon that was restarted, say), and is waited for rather than building everything anew elsewhere.
+fn take_soon(dir: &Path) -> io::Result<Option<File>> {
+    let until = Instant::now() + LEAVING;
+    loop {
+        let taken = take(dir)?;
+        if taken.is_some() || Instant::now() > until {
+            return Ok(taken);
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

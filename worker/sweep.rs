@@ -28,8 +28,7 @@ const TRASH: &str = ".trash";
 pub fn sweep(keep: Keep) {
     let mark = lanes_dir().join(".swept");
     let last = fs::metadata(&mark).and_then(|m| m.modified());
-    if last.is_ok_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) || fs::write(&mark, "").is_err()
-    {
+    if last.is_ok_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) {
         return;
     }
     let _ = fs::remove_dir_all(lanes_dir().join(TRASH));
@@ -41,6 +40,8 @@ pub fn sweep(keep: Keep) {
             remove(&lane);
         }
     }
+    // Only now: one that was cut short is done again. Two at once do no harm.
+    let _ = fs::write(&mark, "");
 }
 
 fn is_due(now: Stamp, used: Stamp, max_age: Duration, short_of_space: bool) -> bool {

@@ -206,6 +206,12 @@ impl Session {
         base: Option<(u16, ManifestId)>,
         keep: Keep,
     ) -> (u16, Base, PathBuf) {
+        self.ask(home, base, keep);
+        self.lane()
+    }
+
+    /// Asks for a lane and does not wait for it.
+    pub fn ask(&mut self, home: &str, base: Option<(u16, ManifestId)>, keep: Keep) {
         self.send(&ToWorker::Open(Open {
             key: LaneKey([7; 16]),
             project: "proj/../x y".into(),
@@ -213,6 +219,9 @@ impl Session {
             base,
             keep,
         }));
+    }
+
+    pub fn lane(&mut self) -> (u16, Base, PathBuf) {
         match self.next() {
             FromWorker::Lane {
                 number,

@@ -9,7 +9,7 @@ use std::path::Path;
 use rch::ids::ManifestId;
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
-use crate::kit::{HOME, Place, job, name, until};
+use crate::kit::{HOME, KEEP, Place, job, name, until};
 
 fn holds(id: u8) -> Option<(u16, ManifestId)> {
     Some((0, ManifestId([id; 16])))
@@ -216,6 +216,24 @@ fn a_lane_has_one_holder() {
     a.close();
     let mut c = place.session();
     assert_eq!(c.open(HOME, None).0, 0);
+}
+
+/// The session of a daemon that was restarted still had the lane for a moment, and the next job built
+/// everything anew in another one.
+#[test]
+fn a_lane_that_is_being_left_is_waited_for() {
+    let place = Place::new("leaving");
+    let (mut old, mut new) = (place.session(), place.session());
+    old.open(HOME, None);
+    old.put("a", "a");
+    old.commit(1);
+    let read = |pid: u32| fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let before = read(new.child.id());
+    new.ask(HOME, holds(1), KEEP);
+    until("it is asked", || read(new.child.id()) != before);
+    old.hang_up();
+    let (number, base, _) = new.lane();
+    assert_eq!((number, base), (0, Base::Holds));
 }
 
 /// A lane nobody has used for days goes; one in use stays, however old its state looks.
