@@ -1,7 +1,7 @@
 //! What each lane of each worker holds, on disk: one file per lane with the manifest's id in front.
 //!
-//! Only the ids are kept in memory; a manifest of a hundred thousand files is read when a difference
-//! is wanted, by the crew. Written by temporary file and rename, so that what is there is whole; a
+//! Only the ids are kept in memory; a manifest of a hundred thousand files is read by the crew, and only
+//! if the digest behind the id says that there is a difference. Written by temporary file and rename, so that what is there is whole; a
 //! record that is lost costs a repair of the lane, nothing else. Files survive the daemon.
 
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ impl Lanebook {
         let files = fs::read_dir(&book.dir).into_iter().flatten().flatten();
         for path in files.map(|f| f.path()).collect::<Vec<_>>() {
             if let Some((worker, key, number)) = parse(&path)
-                && let Some(holds) = read_id(&path)
+                && let Some(Head { holds, .. }) = Head::read(&path)
             {
                 let lane = Lane {
                     number,
@@ -158,10 +158,49 @@ fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
     Some((WorkerId::new(worker), LaneKey(bytes), number.parse().ok()?))
 }
 
-fn read_id(path: &Path) -> Option<ManifestId> {
-    let mut id = [0; 16];
-    fs::File::open(path).ok()?.read_exact(&mut id).ok()?;
-    Some(ManifestId(id))
+/// What a record begins with.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    holds: ManifestId,
+    /// The manifest's, whose entries follow.
+    digest: [u8; 16],
+    /// Whether a tree of the same digest is beyond doubt the same: no entry is racy.
+    settled: bool,
+}
+
+impl Head {
+    const LEN: usize = 33;
+
+    fn encode(&self) -> Vec<u8> {
+        [&self.holds.0[..], &self.digest, &[u8::from(self.settled)]].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Head> {
+        let (holds, rest) = bytes.split_first_chunk()?;
+        let (digest, rest) = rest.split_first_chunk()?;
+        Some(Head {
+            holds: ManifestId(*holds),
+            digest: *digest,
+            settled: *rest.first()? == 1,
+        })
+    }
+
+    fn read(path: &Path) -> Option<Head> {
+        let mut bytes = [0; Head::LEN];
+        fs::File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+        Head::decode(&bytes)
+    }
+}
+
+/// Whether the record is the one named and its lane holds just what a manifest with this digest says. A
+/// large tree of which nothing changed need not be read for that.
+pub fn is_settled(path: &Path, holds: ManifestId, digest: [u8; 16]) -> bool {
+    let settled = Head {
+        holds,
+        digest,
+        settled: true,
+    };
+    Head::read(path) == Some(settled)
 }
 
 /// Reads the manifest of a record, if it is the one named.
@@ -176,8 +215,8 @@ pub fn load(path: &Path, holds: ManifestId) -> Result<Manifest> {
             path.display()
         ))
     };
-    let (id, manifest) = bytes.split_at_checked(16).ok_or_else(garbled)?;
-    if id != holds.0 {
+    let (head, manifest) = bytes.split_at_checked(Head::LEN).ok_or_else(garbled)?;
+    if Head::decode(head).is_none_or(|head| head.holds != holds) {
         return Err(garbled());
     }
     Manifest::decode(manifest).map_err(|_| garbled())
@@ -188,7 +227,12 @@ pub fn load(path: &Path, holds: ManifestId) -> Result<Manifest> {
 /// # Errors
 /// The disk is full, say; the old record is then gone too, because it is no longer true.
 pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> {
-    let mut bytes = holds.0.to_vec();
+    let head = Head {
+        holds,
+        digest: manifest.digest(),
+        settled: manifest.iter().all(|(_, entry)| !entry.racy),
+    };
+    let mut bytes = head.encode();
     bytes.extend_from_slice(&manifest.encode());
     replace(path, &bytes)
 }
@@ -234,6 +278,10 @@ mod tests {
         let reopened = Lanebook::open(dir.clone());
         assert_eq!(reopened.idle(&worker, key), book.idle(&worker, key));
         assert!(load(&path, ManifestId([1; 16])).is_ok());
+        let digest = Manifest::default().digest();
+        assert!(is_settled(&path, ManifestId([1; 16]), digest));
+        assert!(!is_settled(&path, ManifestId([2; 16]), digest));
+        assert!(!is_settled(&path, ManifestId([1; 16]), [0; 16]));
         assert!(load(&path, ManifestId([2; 16])).is_err());
         book.forget(&worker, key, 3);
         assert!(Lanebook::open(dir.clone()).lanes(&worker, key).is_empty());

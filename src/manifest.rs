@@ -118,9 +118,12 @@ pub struct Manifest {
 impl Manifest {
     /// Of entries in any order; of two with one name the later stays.
     pub fn new(mut entries: Vec<(Name, Entry)>, taken: Stamp) -> Manifest {
+        if entries.is_sorted_by(|a, b| order(&a.0, &b.0).is_lt()) {
+            return Manifest { entries, taken };
+        }
         entries.sort_by(|a, b| order(&a.0, &b.0));
         entries.dedup_by(|later, kept| {
-            let twin = later.0 == kept.0;
+            let twin = order(&later.0, &kept.0).is_eq();
             if twin {
                 std::mem::swap(later, kept);
             }

@@ -37,6 +37,8 @@ pub(super) struct Survey {
     pub(super) project: Arc<Project>,
     pub(super) rules: Arc<Rules>,
     pub(super) manifest: Arc<Manifest>,
+    /// The manifest's.
+    pub(super) digest: [u8; 16],
     pub(super) identities: Vec<Identity>,
     pub(super) collect: Collect,
     /// `Some` iff it is `cargo run`.
@@ -122,8 +124,9 @@ pub(super) fn survey(
     );
     let travelling = job_env(exec, &config);
     let absent = absent(&project);
+    let digest = manifest.digest();
     Ok(Survey {
-        key: key(exec, &project, &manifest, &identities, &travelling),
+        key: key(exec, &project, digest, &identities, &travelling),
         lane: lane(client, &project),
         priority: Priority::parse(&text("RCH_PRIORITY").unwrap_or_default()),
         forced: text("RCH_WORKER").filter(|w| !w.is_empty()),
@@ -135,6 +138,7 @@ pub(super) fn survey(
         project: Arc::new(project),
         rules: Arc::new(rules),
         manifest: Arc::new(manifest),
+        digest,
         config,
         accepted,
         identities,
@@ -301,7 +305,7 @@ fn lane(client: &str, project: &Project) -> LaneKey {
 fn key(
     exec: &Exec,
     project: &Project,
-    manifest: &Manifest,
+    digest: [u8; 16],
     identities: &[Identity],
     env: &[(OsString, OsString)],
 ) -> [u8; 16] {
@@ -323,7 +327,7 @@ fn key(
         u8::from(exec.merged),
         u8::from(dry_run(exec)),
     ]);
-    hash.update(&manifest.digest());
+    hash.update(&digest);
     hash.digest128().to_le_bytes()
 }
 

@@ -164,8 +164,15 @@ impl Rules {
         })
     }
 
-    /// What becomes of the entry at `path` beneath root number `root`, whose place is `full`.
-    pub fn judge(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> Verdict {
+    /// What becomes of the entry at `path` beneath root number `root`, whose place is `full`; few have
+    /// to be asked for it.
+    pub fn judge(
+        &self,
+        root: usize,
+        path: &Path,
+        is_dir: bool,
+        full: &dyn Fn() -> PathBuf,
+    ) -> Verdict {
         let subject = Subject::new(path, is_dir);
         if self.includes.iter().any(|p| p.matches(subject)) {
             Verdict::Forced
@@ -178,11 +185,6 @@ impl Rules {
         }
     }
 
-    /// Whether the entry stays here, with all it holds.
-    pub fn skips(&self, root: usize, path: &Path, is_dir: bool, full: &Path) -> bool {
-        self.judge(root, path, is_dir, full) == Verdict::Skip
-    }
-
     /// Whether a walk of `project` would find the file `name`.
     pub fn covers(&self, project: &Project, name: &Name) -> bool {
         let root = usize::from(name.root);
@@ -191,7 +193,7 @@ impl Rules {
             .filter(|a| !a.as_os_str().is_empty())
             .all(|path| {
                 let (full, is_dir) = (project.roots[root].path.join(path), path != name.path);
-                match self.judge(root, path, is_dir, &full) {
+                match self.judge(root, path, is_dir, &|| full.clone()) {
                     Verdict::Take => {
                         !is_dir || !self.is_target_dir(&full, |n| full.join(n).exists())
                     }
@@ -201,7 +203,13 @@ impl Rules {
             })
     }
 
-    fn excluded(&self, root: usize, path: &Path, subject: Subject<'_>, full: &Path) -> bool {
+    fn excluded(
+        &self,
+        root: usize,
+        path: &Path,
+        subject: Subject<'_>,
+        full: &dyn Fn() -> PathBuf,
+    ) -> bool {
         let ignores = self.ignores.get(root).into_iter().flatten();
         let named = self
             .excludes

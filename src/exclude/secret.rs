@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How much of a doubtful file is read.
 const HEAD: u64 = 64 << 10;
@@ -23,10 +23,10 @@ const SSH_KEYS: [&str; 7] = [
 ];
 
 /// Whether the file at `path` (beneath its root), to be read at `full`, must stay here.
-pub fn is_secret(path: &Path, full: &Path) -> bool {
+pub fn is_secret(path: &Path, full: &dyn Fn() -> PathBuf) -> bool {
     let name = last(path);
     // Nearly every file of a tree passes here.
-    may_be(name) && (is_secret_name(path) || is_secret_text(name, path, full))
+    may_be(name) && (is_secret_name(path) || is_secret_text(name, path, &full()))
 }
 
 fn last(path: &Path) -> &[u8] {

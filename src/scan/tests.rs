@@ -198,3 +198,18 @@ fn a_hundred_thousand_files() {
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     }
 }
+
+/// Or a large tree would be sorted by whole paths after all, unnoticed.
+#[test]
+fn a_walk_finds_things_in_the_manifests_order() {
+    let scratch = Scratch::new();
+    for path in ["a/x/y", "a/x.c", "a.c/z", "a-b", "a0", "B/b/c", "B-/q", "b"] {
+        scratch.file(path, "");
+    }
+    let project = scratch.project();
+    let rules = Rules::new(&project, &Config::default().transfer).unwrap();
+    let found = walk::walk(&project, &rules, time::now(), 2).unwrap();
+    let order = |a: &(Name, Entry), b: &(Name, Entry)| crate::manifest::order(&a.0, &b.0).is_lt();
+    assert_eq!(found.len(), 14);
+    assert!(found.is_sorted_by(order), "{found:?}");
+}

@@ -3,7 +3,7 @@
 //! Whatever another machine names is opened through `openat2` with `RESOLVE_BENEATH` and
 //! `RESOLVE_NO_SYMLINKS`, so that a link swapped in between two calls leads nowhere.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -173,7 +173,11 @@ fn stat_of(st: &libc::stat) -> Stat {
 }
 
 pub fn lstatat(dir: impl AsFd, name: &Path) -> io::Result<Stat> {
-    let name = c_path(name)?;
+    lstatat_c(dir, &c_path(name)?)
+}
+
+/// As `lstatat`, for a name that is a C string already.
+pub(super) fn lstatat_c(dir: impl AsFd, name: &CStr) -> io::Result<Stat> {
     // SAFETY: `stat` is plain data, for which zero is a valid value.
     let mut st: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `name` is a C string, `st` is live.

@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod cpu;
+pub mod dir;
 pub mod fd;
 pub mod fs;
 pub mod namespace;

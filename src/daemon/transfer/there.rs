@@ -50,6 +50,8 @@ struct Order {
     /// Where it stands what came home, if that is not known.
     memory: Option<PathBuf>,
     manifest: Arc<Manifest>,
+    /// The manifest's, where there is a `base`.
+    digest: [u8; 16],
     offset: i64,
     level: i32,
 }
@@ -167,6 +169,7 @@ impl Daemon {
             held: vec![],
             products: products::may_write_sources(&survey.accepted),
             manifest: attempt.manifest.clone(),
+            digest: survey.digest,
             offset: session.map_or(0, crate::session::Session::offset),
             level: survey.config.transfer.compression_level,
         }
@@ -342,6 +345,11 @@ fn first_feed(order: Order) -> Result<Fed> {
 }
 
 fn begin_feed(mut order: Order) -> Result<Fed> {
+    if let (None, Some((record, holds))) = (&order.known, &order.base)
+        && lanebook::is_settled(record, *holds, order.digest)
+    {
+        return Ok(nothing_to_send(order.manifest));
+    }
     let base = match (&order.known, &order.base) {
         (Some(known), _) => known.clone(),
         (None, Some((path, id))) => Arc::new(lanebook::load(path, *id)?),
@@ -360,19 +368,23 @@ fn begin_feed(mut order: Order) -> Result<Fed> {
         order.level,
     );
     if feed.calm(&base) && order.base.is_some() {
-        let done = FeedDone {
-            fed: feed::Fed::default(),
-            manifest: order.manifest,
-            changed: false,
-        };
-        return Ok(Fed {
-            feed: None,
-            bytes: vec![],
-            done: Some(done),
-            memory: None,
-        });
+        return Ok(nothing_to_send(order.manifest));
     }
     next_feed(feed, order.manifest)
+}
+
+/// The lane holds what it shall.
+fn nothing_to_send(manifest: Arc<Manifest>) -> Fed {
+    Fed {
+        feed: None,
+        bytes: vec![],
+        done: Some(FeedDone {
+            fed: feed::Fed::default(),
+            manifest,
+            changed: false,
+        }),
+        memory: None,
+    }
 }
 
 /// The next of a feed. Runs on the crew.
