@@ -155,7 +155,7 @@ impl Feed {
         let mut puts = changes.puts;
         // Directories first, then by age: a lane in which jobs have run dates what it is given anew,
         // and what is older here must be older there (make compares products with sources).
-        puts.sort_by_key(|name| {
+        puts.sort_by_cached_key(|name| {
             let entry = manifest.get(name).filter(|e| !e.is_dir());
             entry.map_or(Stamp::MIN, |e| e.mtime)
         });
@@ -215,6 +215,11 @@ impl Feed {
             self.fed.fresh.push((name, entry));
         }
         true
+    }
+
+    /// What has been sent, or found to be there, until now.
+    pub fn fed(&self) -> &Fed {
+        &self.fed
     }
 
     /// Appends the next messages (about `wire::CHUNK` of content) to `out`, as one `PACK`.

@@ -230,7 +230,7 @@ pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> 
     let head = Head {
         holds,
         digest: manifest.digest(),
-        settled: manifest.iter().all(|(_, entry)| !entry.racy),
+        settled: manifest.racy() == 0,
     };
     let mut bytes = head.encode();
     bytes.extend_from_slice(&manifest.encode());

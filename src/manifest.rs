@@ -153,6 +153,11 @@ impl Manifest {
         found.ok().map(|i| &self.entries[i].1)
     }
 
+    /// How many entries may have changed unseen.
+    pub fn racy(&self) -> usize {
+        self.iter().filter(|(_, entry)| entry.racy).count()
+    }
+
     /// Content of all files together.
     pub fn total_bytes(&self) -> u64 {
         let files = self.iter().filter(|(_, e)| e.is_file());

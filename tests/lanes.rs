@@ -231,3 +231,24 @@ fn lanes_are_kept_as_long_as_the_user_says() {
         assert_eq!(of("proj-").is_none(), goes, "{settings}");
     }
 }
+
+/// A file that was edited just before a job was read again by every later one, and so was the record of
+/// the whole lane.
+#[test]
+fn what_was_doubtful_is_looked_at_once_more_and_then_known() {
+    let home = Home::new("settles");
+    write(&home.project.join("Makefile"), "all:\n\t@cat head\n");
+    write(&home.project.join("head"), "first");
+    assert_eq!(remote(&home, &["make"]), "first");
+    write(&home.project.join("head"), "edited");
+    assert_eq!(remote(&home, &["make"]), "edited");
+    let records = home.path().join(".cache/rch/manifests");
+    common::wait_for("a record without a doubt", || {
+        assert_eq!(remote(&home, &["make"]), "edited");
+        let mut all = fs::read_dir(&records).unwrap().flatten();
+        let record = all.find(|e| e.path().is_file()).unwrap();
+        // Behind two digests of sixteen bytes.
+        let settled = fs::read(record.path()).unwrap()[32];
+        (settled == 1).then_some(())
+    });
+}

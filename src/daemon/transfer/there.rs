@@ -34,6 +34,8 @@ struct FeedDone {
     manifest: Arc<Manifest>,
     /// Whether anything was sent, so that the lane's name changes.
     changed: bool,
+    /// Whether the manifest is surer than the lane's record: what was racy has been read again.
+    surer: bool,
 }
 
 /// What the crew needs to make a feed.
@@ -306,7 +308,7 @@ impl Daemon {
             self.lanes.set(&worker, key, lane, holds, id);
         }
         let cleans = self.send_clean(id);
-        if done.changed && lasting {
+        if (done.changed || done.surer) && lasting {
             let record = self.lanes.path(&worker, key, lane);
             let manifest = self.attempt(id).manifest.clone();
             self.store(record, holds, manifest);
@@ -348,7 +350,7 @@ fn begin_feed(mut order: Order) -> Result<Fed> {
     if let (None, Some((record, holds))) = (&order.known, &order.base)
         && lanebook::is_settled(record, *holds, order.digest)
     {
-        return Ok(nothing_to_send(order.manifest));
+        return Ok(nothing_to_send(order.manifest, false));
     }
     let base = match (&order.known, &order.base) {
         (Some(known), _) => known.clone(),
@@ -368,13 +370,15 @@ fn begin_feed(mut order: Order) -> Result<Fed> {
         order.level,
     );
     if feed.calm(&base) && order.base.is_some() {
-        return Ok(nothing_to_send(order.manifest));
+        let manifest = updated(order.manifest, feed.fed());
+        let surer = manifest.racy() < base.racy();
+        return Ok(nothing_to_send(manifest, surer));
     }
     next_feed(feed, order.manifest)
 }
 
 /// The lane holds what it shall.
-fn nothing_to_send(manifest: Arc<Manifest>) -> Fed {
+fn nothing_to_send(manifest: Arc<Manifest>, surer: bool) -> Fed {
     Fed {
         feed: None,
         bytes: vec![],
@@ -382,6 +386,7 @@ fn nothing_to_send(manifest: Arc<Manifest>) -> Fed {
             fed: feed::Fed::default(),
             manifest,
             changed: false,
+            surer,
         }),
         memory: None,
     }
@@ -398,11 +403,7 @@ fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
             memory: None,
         }),
         Step::Done(fed) => {
-            let manifest = if fed.fresh.is_empty() && fed.gone.is_empty() {
-                manifest
-            } else {
-                Arc::new(manifest.updated(&fed.fresh, &fed.gone))
-            };
+            let manifest = updated(manifest, &fed);
             Ok(Fed {
                 feed: None,
                 bytes,
@@ -410,9 +411,18 @@ fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
                     fed,
                     manifest,
                     changed: true,
+                    surer: false,
                 }),
                 memory: None,
             })
         }
     }
+}
+
+/// The manifest as it was fed.
+fn updated(manifest: Arc<Manifest>, fed: &feed::Fed) -> Arc<Manifest> {
+    if fed.fresh.is_empty() && fed.gone.is_empty() {
+        return manifest;
+    }
+    Arc::new(manifest.updated(&fed.fresh, &fed.gone))
 }
