@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::exclude::{Rules, Verdict, secret};
 use crate::manifest::{self, Entry, Kind, Manifest};
 use crate::roots::{Project, Root, links};
-use crate::sys::fs::Stat;
+use crate::sys::fs::{Stat, coarse_now};
 use crate::time::{self, Stamp};
 use crate::wire::worker::Name;
 
@@ -121,7 +121,8 @@ impl<'a> Walk<'a> {
         Walk {
             roots: &project.roots,
             rules,
-            started: time::now(),
+            // By the clock of what it looks at: what is made after it must not seem older.
+            started: coarse_now(),
             waiting: Mutex::new(Waiting {
                 dirs: dirs.collect(),
                 ..Waiting::default()
