@@ -9,7 +9,8 @@ use std::path::Path;
 use rch::ids::ManifestId;
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
-use crate::kit::{HOME, Place, job, name, until};
+use crate::common::wait_for;
+use crate::kit::{HOME, Place, job, name};
 
 fn holds(id: u8) -> Option<(u16, ManifestId)> {
     Some((0, ManifestId([id; 16])))
@@ -237,7 +238,9 @@ fn old_lanes_are_collected_but_never_used_ones() {
     // The first is given back, the second is not; the third's return is the occasion.
     a.hang_up();
     c.close();
-    until("the old lane is gone", || !lanes[0].exists());
+    wait_for("the end of the old lane", || {
+        (!lanes[0].exists()).then_some(())
+    });
     c.send(&ToWorker::Ping);
     c.next();
     assert!(lanes[1].exists() && lanes[2].exists());
