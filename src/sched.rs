@@ -3,9 +3,13 @@
 //! The score is speed × share of free slots × 1.5 for an idle warm lane × priority. Everything a
 //! candidate is refused for is kept as a word, because "why did it not go there" is what people ask.
 
+mod wanted;
+
 use std::time::Instant;
 
 use crate::ids::{JobId, WorkerId};
+
+pub use wanted::{Names, Wanted};
 
 /// What warmth is worth.
 const WARM: f64 = 1.5;

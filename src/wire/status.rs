@@ -142,6 +142,9 @@ pub struct Plan {
     pub stays: String,
     /// The worker it would go to; empty: none can take it now.
     pub chosen: String,
+    /// Names that it asks for and no worker has; empty if there are none.
+    #[serde(default)]
+    pub amiss: String,
     /// Some could take it if they were not busy.
     pub busy: bool,
     /// No lane there holds the project yet.

@@ -42,7 +42,7 @@ pub(in crate::daemon) struct Worker {
     /// When an idle session last went without being asked to.
     pub(super) lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
-    pub(super) leaving: bool,
+    pub(in crate::daemon) leaving: bool,
     /// Programs that jobs needed and did not find there: when that was, and its word on it.
     pub(in crate::daemon) without: HashMap<Vec<String>, (Instant, String)>,
 }
