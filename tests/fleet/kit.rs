@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use rch::wire::status::{Job, Status};
+use rch::wire::status::{Job, Status, Worker};
 
 use crate::common::home::{Home, shared_key};
 use crate::common::sshd::Sshd;
@@ -67,6 +67,14 @@ pub fn up(home: &Home, count: usize) {
         let up = |s: &Status| s.workers.iter().filter(|w| w.state == "up").count();
         (up(&home.status()) == count).then_some(())
     });
+}
+
+/// Waits until the only worker is in this state, and answers its row.
+pub fn stands(home: &Home, state: &str) -> Worker {
+    wait_for(&format!("a worker that is {state}"), || {
+        let worker = home.status().workers.remove(0);
+        (worker.state == state).then_some(worker)
+    })
 }
 
 pub fn go(worker: &Sshd) {
