@@ -48,6 +48,8 @@ use links::{MasterId, Worker};
 
 /// How many finished jobs `rch status` can tell about.
 const RECENT: usize = 100;
+/// For what the crew still writes when the daemon is told to end; whoever waits for that is a person.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Who owns a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,6 +307,8 @@ impl Daemon {
         }
         self.farewell();
         self.keep.write();
+        // What is known of the lanes is written there.
+        self.crew.finish(Instant::now() + LAST_WRITES);
         let sessions = std::mem::take(&mut self.sessions);
         // Their pipes close here, and the workers end what they run.
         drop(sessions);

@@ -76,21 +76,25 @@ fn a_worker_that_fails_is_paused_tried_and_trusted_again() {
     assert_eq!(tried.retry_ms, None);
     let mut first = start(&fleet, "first");
     begun(&mut first);
-    let second = start(&fleet, "second");
-    assert_eq!(
-        jobs(&fleet.home, "queued", 1)[0].reason,
-        "all workers are busy, place 1 of 1"
-    );
-    assert_eq!(jobs(&fleet.home, "running", 1).len(), 1);
     go(&fleet.workers[0]);
     said(&fleet.home, &first.wait_with_output().unwrap(), "over\n");
+    std::fs::remove_file(fleet.workers[0].home().join("go")).unwrap();
+    assert_eq!(stands_now(&fleet).state, "trial", "one is no proof");
+    let mut second = start(&fleet, "second");
+    begun(&mut second);
+    let third = start(&fleet, "third");
+    let waits = jobs(&fleet.home, "queued", 1).remove(0);
+    assert_eq!(waits.reason, "all workers are busy, place 1 of 1");
+    assert_eq!(jobs(&fleet.home, "running", 1).len(), 1);
+    go(&fleet.workers[0]);
+    said(&fleet.home, &second.wait_with_output().unwrap(), "over\n");
     said(
         &fleet.home,
-        &second.wait_with_output().unwrap(),
+        &third.wait_with_output().unwrap(),
         "begun\nover\n",
     );
     let well = stands(&fleet.home, "up");
-    assert_eq!((well.reason.as_str(), well.jobs_done), ("", 2));
+    assert_eq!((well.reason.as_str(), well.jobs_done), ("", 3));
 }
 
 fn stands_now(fleet: &Fleet) -> Worker {

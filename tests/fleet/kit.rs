@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rch::wire::status::{Job, Status, Worker};
 
+pub use crate::common::home::PATIENT;
 use crate::common::home::{Home, shared_key};
 use crate::common::sshd::Sshd;
 use crate::common::{wait_for, write};
@@ -29,9 +30,6 @@ pub fn fleet(name: &str, count: usize, slots: u32, config: &str) -> Fleet {
 pub fn configure(home: &Home, config: &str) {
     write(&home.path().join(".config/rch/config.toml"), config);
 }
-
-/// Jobs that wait at all wait for long.
-pub const PATIENT: &str = "[compilation]\nqueue_timeout_ms = 600000\n";
 
 impl Fleet {
     pub fn status(&self) -> Status {
