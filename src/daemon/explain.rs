@@ -74,7 +74,7 @@ pub(super) fn terms(candidates: &[Candidate]) -> Vec<PlanWorker> {
         total: c.total,
         priority: c.priority,
         warm: c.warm,
-        preferred: c.preferred,
+        preferred: c.preferred.is_some(),
     };
     candidates.iter().map(worker).collect()
 }

@@ -44,7 +44,7 @@ impl Daemon {
                 total: worker.slots.total(),
                 warm: self.lanes.idle(&id, survey.lane).is_some(),
                 priority: worker.conf.priority,
-                preferred: preferred.iter().any(|p| p == id.as_str()),
+                preferred: preferred.iter().position(|p| p == id.as_str()),
                 id,
             });
         }
