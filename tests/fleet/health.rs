@@ -74,6 +74,10 @@ fn a_worker_that_fails_is_paused_tried_and_trusted_again() {
             .starts_with("one job at a time after failures (")
     );
     assert_eq!(tried.retry_ms, None);
+    let shown = fleet.home.rch(&["status"]).output().unwrap();
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("w0  on trial"), "{shown}");
+    assert!(shown.contains("1 of 1 worker online"), "{shown}");
     let mut first = start(&fleet, "first");
     begun(&mut first);
     go(&fleet.workers[0]);
