@@ -37,8 +37,9 @@ pub struct Task {
 
 impl Task {
     /// `words` are the command's, with whatever else makes it another one (its directory, say);
-    /// `sources` is another number after an edit.
-    pub fn new<'a>(project: &[u8], words: impl Iterator<Item = &'a [u8]>, sources: u64) -> Task {
+    /// `sources` tells the tree it
+    /// meets from another: what else makes a run another one (its environment, say) is no edit.
+    pub fn new<'a>(project: &[u8], words: impl Iterator<Item = &'a [u8]>, sources: &[u8]) -> Task {
         let mut text = Vec::new();
         for word in words {
             text.extend_from_slice(&(word.len() as u64).to_le_bytes());
@@ -49,7 +50,7 @@ impl Task {
         Task {
             project,
             command: xxh3_64(&text),
-            sources,
+            sources: xxh3_64(sources),
         }
     }
 }
@@ -188,7 +189,7 @@ mod tests {
 
     fn task(project: &str, command: &str, sources: u64) -> Task {
         let words = command.split(' ').map(str::as_bytes);
-        Task::new(project.as_bytes(), words, sources)
+        Task::new(project.as_bytes(), words, &sources.to_le_bytes())
     }
 
     fn build(sources: u64) -> Task {

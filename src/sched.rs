@@ -3,9 +3,14 @@
 //! The score is speed × share of free slots × 1.5 for an idle warm lane × priority. Everything a
 //! candidate is refused for is kept as a word, because "why did it not go there" is what people ask.
 
+mod wanted;
+
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use crate::ids::{JobId, WorkerId};
+
+pub use wanted::{Names, Wanted};
 
 /// What warmth is worth.
 const WARM: f64 = 1.5;
@@ -25,7 +30,8 @@ pub struct Candidate {
     pub warm: bool,
     /// 100 is neutral.
     pub priority: u32,
-    pub preferred: bool,
+    /// Its place among `general.preferred_workers`, if it is one of them.
+    pub preferred: Option<usize>,
 }
 
 impl Candidate {
@@ -57,7 +63,7 @@ pub enum Choice {
     Nowhere(String),
 }
 
-/// The best candidate for a job that wishes for `wish` slots: preferred ones first, then by score;
+/// The best candidate for a job that wishes for `wish` slots: preferred ones in their order, then by score;
 /// among equals the one that stands first in the configuration.
 pub fn choose(candidates: &[Candidate], wish: u32) -> Choice {
     let fit = candidates
@@ -66,7 +72,8 @@ pub fn choose(candidates: &[Candidate], wish: u32) -> Choice {
         .filter(|(_, c)| c.refusal.is_empty());
     let able = fit.clone().filter(|(_, c)| c.free >= c.grant(wish));
     let best = able.reduce(|a, b| {
-        let better = (b.1.preferred, b.1.score()) > (a.1.preferred, a.1.score());
+        let rank = |c: &Candidate| (Reverse(c.preferred.unwrap_or(usize::MAX)), c.score());
+        let better = rank(b.1) > rank(a.1);
         if better { b } else { a }
     });
     match best {
@@ -220,7 +227,7 @@ mod tests {
             total,
             warm: false,
             priority: 100,
-            preferred: false,
+            preferred: None,
         }
     }
 
@@ -241,8 +248,11 @@ mod tests {
             worker("c", 99.0, 1, 8),
         ];
         assert_eq!(choose(&fleet, 4), Choice::Go(1, 4));
-        fleet[0].preferred = true;
+        fleet[0].preferred = Some(1);
         assert_eq!(choose(&fleet, 4), Choice::Go(0, 4));
+        fleet[2].preferred = Some(0);
+        assert_eq!(choose(&fleet, 1), Choice::Go(2, 1), "as they are listed");
+        assert_eq!(choose(&fleet, 4), Choice::Go(0, 4), "the first is full");
         assert_eq!(choose(&[worker("tiny", 1.0, 2, 2)], 8), Choice::Go(0, 2));
     }
 

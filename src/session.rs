@@ -49,7 +49,7 @@ pub enum State {
 /// What came from the worker.
 #[derive(Debug)]
 pub enum Incoming {
-    /// It has greeted; facts, clock and latency are known now.
+    /// It has greeted; facts and clock are known now.
     Greeted,
     Message(FromWorker),
     /// Whole frames of file content, for the landing.
@@ -69,13 +69,20 @@ pub struct Session {
     greeted: bool,
     /// The worker's side of the pipes has closed.
     hung_up: bool,
-    hello_at: (Instant, Stamp),
+    /// It ended because nothing came from the worker any more.
+    silent: bool,
+    /// When it was greeted, or asked last for a sign of life.
+    asked_at: Instant,
+    /// The greeting or ping that is not answered yet, if its answer takes a round trip and no more.
+    asked: Option<(Instant, Stamp)>,
     facts: Facts,
     version: String,
     /// The worker's clock minus ours.
     offset: Stamp,
-    latency: Duration,
-    /// When the unanswered ping was sent.
+    /// One round trip, once a ping has been answered: the greeting's time holds a login and the
+    /// look at the machine.
+    latency: Option<Duration>,
+    /// When the ping was sent that nothing has followed yet.
     pinged: Option<Instant>,
     /// How much had been written, and since when it is no more.
     progress: (u64, Instant),
@@ -120,11 +127,13 @@ impl Session {
             state: State::Connecting,
             greeted: false,
             hung_up: false,
-            hello_at: (now, stamp),
+            silent: false,
+            asked_at: now,
+            asked: Some((now, stamp)),
             facts: Facts::default(),
             version: String::new(),
             offset: 0,
-            latency: Duration::ZERO,
+            latency: None,
             pinged: None,
             progress: (0, now),
             deadline: Some(now + CONNECT),
@@ -140,6 +149,11 @@ impl Session {
     /// The master whose room it takes, as long as it lives.
     pub fn carrier(&self) -> Option<u64> {
         self.carrier.filter(|_| self.state != State::Dead)
+    }
+
+    /// The master it went through, if it died of silence: that may be the master's.
+    pub fn silent_carrier(&self) -> Option<u64> {
+        self.carrier.filter(|_| self.silent)
     }
 
     pub fn state(&self) -> State {
@@ -158,8 +172,8 @@ impl Session {
         self.offset
     }
 
-    /// One round trip.
-    pub fn latency(&self) -> Duration {
+    /// One round trip; `None` before a ping has been answered.
+    pub fn latency(&self) -> Option<Duration> {
         self.latency
     }
 
@@ -301,14 +315,10 @@ impl Session {
                 if protocol != wire::PROTOCOL || self.state != State::Connecting {
                     return Err(version_error(&version, protocol));
                 }
-                let (sent, stamp) = self.hello_at;
-                self.latency = now.duration_since(sent);
-                let halfway = stamp + i64::try_from(self.latency.as_nanos() / 2).unwrap_or(0);
-                self.offset = theirs - halfway;
+                self.answered(theirs, now);
                 self.facts = facts;
                 self.version = version;
                 self.become_(State::Ready, now);
-                // The greeting's time holds a login; a ping's is the link's alone.
                 self.ping(now);
                 Ok(Incoming::Greeted)
             }
@@ -316,12 +326,10 @@ impl Session {
             FromWorker::Failed { text, .. } if self.state == State::Connecting => {
                 Err(Error::new(text))
             }
-            // Behind a job's output it tells of life and of nothing else.
-            FromWorker::Pong { now: theirs } if self.state == State::Ready => {
-                let (sent, stamp) = self.hello_at;
-                self.latency = now.duration_since(sent);
-                self.offset =
-                    theirs - stamp - i64::try_from(self.latency.as_nanos() / 2).unwrap_or(0);
+            FromWorker::Pong { now: theirs } => {
+                if let Some(took) = self.answered(theirs, now) {
+                    self.latency = Some(took);
+                }
                 Ok(Incoming::Message(FromWorker::Pong { now: theirs }))
             }
             FromWorker::Closed if self.state == State::Closing => {
@@ -332,9 +340,23 @@ impl Session {
         }
     }
 
-    /// Asks for a sign of life.
+    /// Takes the worker's clock from its answer, and tells how long that took.
+    fn answered(&mut self, theirs: Stamp, now: Instant) -> Option<Duration> {
+        let (sent, stamp) = self.asked.take()?;
+        let took = now.duration_since(sent);
+        let halfway = stamp + i64::try_from(took.as_nanos() / 2).unwrap_or(0);
+        self.offset = theirs - halfway;
+        Some(took)
+    }
+
+    /// Asks for a sign of life, unless one is awaited.
     pub fn ping(&mut self, now: Instant) {
-        self.hello_at = (now, time::now());
+        if self.pinged.is_some() {
+            return;
+        }
+        // Behind a job's output the answer tells of life and of nothing else.
+        self.asked = (self.state == State::Ready).then(|| (now, time::now()));
+        self.asked_at = now;
         self.pinged = Some(now);
         self.send(&ToWorker::Ping);
     }
@@ -362,6 +384,7 @@ impl Session {
     fn lost(&mut self, now: Instant) -> Incoming {
         let said = self.child.said();
         let closed = self.hung_up || self.child.ended().is_some();
+        self.silent = !closed;
         self.end(now);
         Incoming::Lost(match (closed, said.as_str()) {
             (true, "") => Error::new("the connection was closed"),
@@ -383,7 +406,7 @@ impl Session {
             self.progress = (self.conn.written(), now);
         }
         let talks = matches!(self.state, State::Ready | State::Busy(_) | State::Closing);
-        if talks && self.pinged.is_none() && now >= self.hello_at.0 + PING {
+        if talks && self.pinged.is_none() && now >= self.asked_at + PING {
             self.ping(now);
         }
     }
@@ -401,7 +424,7 @@ impl Session {
     /// When `tend` or `next` has something to do though nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let alive = self.state != State::Dead;
-        let ping = self.silent_from().unwrap_or(self.hello_at.0 + PING);
+        let ping = self.silent_from().unwrap_or(self.asked_at + PING);
         let ping = (alive && self.state != State::Connecting).then_some(ping);
         let state = self.deadline.filter(|_| alive);
         [self.child.deadline(), ping, state]

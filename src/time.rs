@@ -28,6 +28,11 @@ pub fn system(s: Stamp) -> SystemTime {
     }
 }
 
+/// Whole milliseconds, as they are measured and shown.
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// `0.4s`, `12.3s`, `4m05s`, `2h03m`: two units at most, as wide as people need.
 pub fn human(d: Duration) -> String {
     let secs = d.as_secs();

@@ -205,6 +205,8 @@ fn a_tool_called_by_its_name_goes_away_and_other_uses_of_it_stay() {
     let path = format!("{}:{}", links.display(), std::env::var("PATH").unwrap());
     let call = |program: &str, args: &[&str]| -> Output {
         let mut cmd = Command::new(links.join(program));
+        // The tester's own CARGO_TARGET_DIR would be a root of the job, and hide what the links lead to.
+        cmd.env_clear();
         for (key, value) in home.command("true").get_envs() {
             if let Some(value) = value {
                 cmd.env(key, value);

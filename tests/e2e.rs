@@ -75,7 +75,7 @@ fn failing_tests_and_compile_errors_come_back_as_they_are() {
         (2, 0),
         "the worker is not to blame"
     );
-    assert!(worker.leftovers().is_empty(), "{:?}", worker.leftovers());
+    nothing_left(&worker);
 }
 
 fn c_project(dir: &Path) {

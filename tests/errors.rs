@@ -180,6 +180,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "rch daemon start ;; rch cancel j99",
             "rch daemon start ;; rch logs j99",
             "rch daemon start ;; RCH_REQUIRE_REMOTE=1 RCH_WORKER=nobody rch exec -- make",
+            "rch daemon start ;; RCH_REQUIRE_REMOTE=1 RCH_WORKER=locla rch exec -- make",
+            "rch daemon start ;; RCH_REQUIRE_REMOTE=1 RCH_WORKERS=gpu rch exec -- make",
             "mkdir -p ~/.config/rch && touch ~/.config/rch/workers.toml ;; rch workers probe",
             "mkdir -p ~/.config/rch && touch ~/.config/rch/workers.toml ;; rch workers benchmark",
             "rch daemon start ;; rchd",

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::home::Home;
-use common::{sample_crate, write};
+use common::{sample_crate, wait_for, write};
 use rch::wire::status::Job;
 
 /// What `rch exec` printed on stderr, of a command that must succeed remotely.
@@ -34,11 +34,27 @@ fn lane(home: &Home) -> PathBuf {
     projects.pop().expect("a lane")
 }
 
+/// The lane of the project of that name.
+fn lane_of(home: &Home, name: &str) -> Option<PathBuf> {
+    let lanes = fs::read_dir(home.path().join(".cache/rch/lanes")).unwrap();
+    let mut found = lanes
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().starts_with(name));
+    found.next().map(|e| e.path().join("0"))
+}
+
+/// Waits until the worker has given the lane back, which it does behind the job's end; answers what
+/// it has written of it.
+fn settled(lane: &Path) -> String {
+    wait_for("the lane to be given back", || {
+        let state = fs::read_to_string(lane.join("state")).unwrap_or_default();
+        state.contains("clean true").then_some(state)
+    })
+}
+
 /// As a worker leaves it that was killed while it wrote.
 fn soil(lane: &Path) {
-    let state = fs::read_to_string(lane.join("state")).unwrap();
-    let dirty = state.replace("clean true", "clean false");
-    assert_ne!(dirty, state);
+    let dirty = settled(lane).replace("clean true", "clean false");
     fs::write(lane.join("state"), dirty).unwrap();
 }
 
@@ -98,8 +114,8 @@ fn a_lane_in_doubt_keeps_the_order_of_times() {
     // The object that came home first comes back, older than its source, as from a backup.
     let object = fs::File::open(home.project.join("x.o")).unwrap();
     object.set_modified(std::time::UNIX_EPOCH).unwrap();
-    fs::write(lane(&home).join("root0/x.o"), "half").unwrap();
     soil(&lane(&home));
+    fs::write(lane(&home).join("root0/x.o"), "half").unwrap();
     let said = remote(&home, &["make"]);
     assert!(said.contains("cc -c x.c"), "{said}");
     let prog = home.command("./prog").status().unwrap();
@@ -151,7 +167,7 @@ fn an_ephemeral_lane_holds_no_source_between_jobs() {
     for _ in 0..2 {
         remote(&home, &["cargo", "build"]);
         // The lane is given back behind the job's end.
-        common::wait_for("the lane's emptying", || {
+        wait_for("the lane's emptying", || {
             (!lane(&home).join("root0/src").exists()).then_some(())
         });
         assert!(lane(&home).join("root0/target/debug/sample").exists());
@@ -207,18 +223,10 @@ fn lanes_are_kept_as_long_as_the_user_says() {
         write(&config, &format!("[worker]\n{settings}"));
         write(&home.project.join("Makefile"), "all:\n\t@:\n");
         remote(&home, &["make"]);
+        settled(&lane_of(&home, "proj-").unwrap());
         home.stop();
         let lanes = home.path().join(".cache/rch/lanes");
-        let of = |name: &str| {
-            let all = fs::read_dir(&lanes).unwrap().flatten();
-            let mut found = all.filter(|e| e.file_name().to_string_lossy().starts_with(name));
-            found.next().map(|e| e.path().join("0"))
-        };
-        let lane = of("proj-").unwrap();
-        // The daemon has gone; its worker may still be on its way, and what is in use stays.
-        common::wait_for("the worker's end", || {
-            fs::File::open(lane.join("lock")).unwrap().try_lock().ok()
-        });
+        let lane = lane_of(&home, "proj-").unwrap();
         let state = fs::File::open(lane.join("state")).unwrap();
         let ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3600);
         state.set_modified(ago).unwrap();
@@ -227,8 +235,8 @@ fn lanes_are_kept_as_long_as_the_user_says() {
         let mut make = home.rch(&["exec", "--", "make"]);
         let made = make.current_dir(&other).env("RCH_REQUIRE_REMOTE", "1");
         assert!(made.status().unwrap().success());
-        common::wait_for("the end of the sweep", || swept.exists().then_some(()));
-        assert_eq!(of("proj-").is_none(), goes, "{settings}");
+        wait_for("the end of the sweep", || swept.exists().then_some(()));
+        assert_eq!(lane_of(&home, "proj-").is_none(), goes, "{settings}");
     }
 }
 
@@ -243,7 +251,7 @@ fn what_was_doubtful_is_looked_at_once_more_and_then_known() {
     write(&home.project.join("head"), "edited");
     assert_eq!(remote(&home, &["make"]), "edited");
     let records = home.path().join(".cache/rch/manifests");
-    common::wait_for("a record without a doubt", || {
+    wait_for("a record without a doubt", || {
         assert_eq!(remote(&home, &["make"]), "edited");
         let mut all = fs::read_dir(&records).unwrap().flatten();
         let record = all.find(|e| e.path().is_file()).unwrap();

@@ -342,7 +342,7 @@ impl Desk for World {
                 total: w.slots.total(),
                 warm: false,
                 priority: 100,
-                preferred: false,
+                preferred: None,
             }
         };
         Some((self.workers.iter_mut().map(candidate).collect(), job.wish))

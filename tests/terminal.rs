@@ -204,7 +204,7 @@ fn quiet_says_nothing_of_a_fallback() {
     assert_eq!((out.as_str(), status), (SAID, Some(0)));
     assert_eq!(
         err,
-        "rch: running locally: local: RCH_WORKER names another\n"
+        "rch: running locally: RCH_WORKER names 'nobody', and there is no such worker\n"
     );
     let quiet = run(&home, &["-q", "exec", "--", "make"], &nobody);
     assert_eq!(quiet, (SAID.into(), String::new(), Some(0)));
@@ -304,4 +304,6 @@ fn a_dry_run_says_what_would_happen_and_runs_here() {
         err.contains("rch: worker local: refused: RCH_WORKER names another\n"),
         "{err}"
     );
+    let nobody = "rch: RCH_WORKER names 'nobody', and there is no such worker\nrch: no worker can";
+    assert!(err.contains(nobody), "{err}");
 }

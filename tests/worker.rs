@@ -3,6 +3,9 @@
 //! Each test has a home of its own. The projects stand at paths that do not exist on this machine,
 //! so a test that passes has really seen them through the job's own view.
 
+#[path = "common/mod.rs"]
+mod common;
+
 #[path = "worker/kit.rs"]
 mod kit;
 

@@ -96,7 +96,7 @@ pub fn daemon(look: &Look, daemon: &Daemon, workers: &[Worker]) -> String {
         count(u64::from(daemon.clients), "client"),
         bytes(daemon.rss_kib * 1024),
     );
-    let online: Vec<&Worker> = workers.iter().filter(|w| w.state == "up").collect();
+    let online: Vec<&Worker> = workers.iter().filter(|w| is_online(w)).collect();
     let (used, total) = online
         .iter()
         .fold((0, 0), |(u, t), w| (u + w.slots_used, t + w.slots_total));
@@ -113,6 +113,10 @@ pub fn daemon(look: &Look, daemon: &Daemon, workers: &[Worker]) -> String {
         out.push_str(&look.hint("", &text));
     }
     out
+}
+
+fn is_online(w: &Worker) -> bool {
+    matches!(w.state.as_str(), "up" | "trial")
 }
 
 /// `1 worker`, `3 workers`.
@@ -140,7 +144,7 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
 fn row(look: &Look, w: &Worker) -> Row {
     let width = if look.width >= 100 { 20 } else { 10 };
     let (word, ink) = state(w);
-    let up = w.state == "up";
+    let up = is_online(w);
     let (slots, bar) = match w.slots_total {
         0 => Default::default(),
         total => (
@@ -169,6 +173,7 @@ fn row(look: &Look, w: &Worker) -> Row {
 fn state(w: &Worker) -> (&str, Ink) {
     match w.state.as_str() {
         "up" => ("up", Ink::Good),
+        "trial" => ("on trial", Ink::Warn),
         "down" => ("down", Ink::Bad),
         "unknown" => ("not seen yet", Ink::Dim),
         "drained" => ("drained", Ink::Warn),
@@ -218,7 +223,10 @@ fn remedy(look: &Look, w: &Worker) -> String {
     let id = clean(&w.id);
     let mut out = String::new();
     if !w.reason.is_empty() && w.state != "up" && w.reason != w.state {
-        out.push_str(&format!("    {}\n", clean(&w.reason)));
+        let retry = w.retry_ms.map_or(String::new(), |ms| {
+            format!("; tried again in {}", human(Duration::from_millis(ms)))
+        });
+        out.push_str(&format!("    {}{retry}\n", clean(&w.reason)));
     }
     let hint = match w.state.as_str() {
         "down" => format!("'rch workers probe {id}' tries it again and tells more"),

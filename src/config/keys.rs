@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, Kind, Value};
+use super::{Config, Kind, Retention, Value};
 
 /// One row.
 #[derive(Clone, Copy)]
@@ -97,6 +97,15 @@ impl Field for String {
         match value {
             Value::Text(t) => t.clone(),
             _ => String::new(),
+        }
+    }
+}
+
+impl Field for Retention {
+    fn take(value: &Value) -> Retention {
+        match value {
+            Value::Text(t) if t == "ephemeral" => Retention::Ephemeral,
+            _ => Retention::Lane,
         }
     }
 }

@@ -119,10 +119,19 @@ pub struct Update {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerDefaults {
-    /// `lane` or `ephemeral`.
-    pub retention: String,
+    pub retention: Retention,
     pub max_age_hours: u64,
     pub min_free_gb: u64,
+}
+
+/// What becomes of a lane after a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// It is kept, and the next job there goes on from it.
+    #[default]
+    Lane,
+    /// Its sources are wiped.
+    Ephemeral,
 }
 
 /// How a worker is reached.

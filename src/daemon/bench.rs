@@ -10,7 +10,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::jobs::millis;
 use super::{Daemon, Report};
 use crate::error::{Error, Result};
 use crate::ids::{ClientId, JobId, WorkerId};
@@ -190,7 +189,7 @@ fn here(dir: &Path) -> Result<Here> {
         if let Some(best) = times.and_then(|t| t.into_iter().min()) {
             return Ok(Here {
                 argv,
-                ms: millis(best),
+                ms: crate::time::millis(best),
             });
         }
     }

@@ -39,6 +39,7 @@ impl Daemon {
         let Some(survey) = &job.survey else { return };
         let mut plan = plan(survey, candidates, choice);
         plan.stays.clone_from(&job.reason);
+        plan.amiss = survey.wanted.amiss(&self.names()).unwrap_or_default();
         let lane = match choice {
             Choice::Go(at, _) => self.lanes.idle(&candidates[*at].id, survey.lane).map(|l| {
                 let path = self.lanes.path(&candidates[*at].id, survey.lane, l.number);
@@ -73,7 +74,7 @@ pub(super) fn terms(candidates: &[Candidate]) -> Vec<PlanWorker> {
         total: c.total,
         priority: c.priority,
         warm: c.warm,
-        preferred: c.preferred,
+        preferred: c.preferred.is_some(),
     };
     candidates.iter().map(worker).collect()
 }

@@ -38,6 +38,7 @@ use crate::sched::Queue;
 use crate::session::Session;
 use crate::sys::signal::{self, Signals};
 use crate::toolchain::Known;
+use crate::wire::client::FromDaemon;
 use crate::wire::status;
 
 pub use start::main;
@@ -48,6 +49,8 @@ use links::{MasterId, Worker};
 
 /// How many finished jobs `rch status` can tell about.
 const RECENT: usize = 100;
+/// For what the crew still writes when the daemon is told to end; whoever waits for that is a person.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Who owns a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,8 @@ struct Daemon {
     next_id: u64,
     /// Leave as soon as every client has been told.
     leaving: bool,
+    /// Who asked for that, and hears when all is written.
+    dismissed_by: Vec<ClientId>,
     /// The next turn does not wait.
     again: bool,
     /// Events go to stdout too (`rchd` in the foreground).
@@ -305,9 +310,17 @@ impl Daemon {
         }
         self.farewell();
         self.keep.write();
+        // What is known of the lanes is written there.
+        self.crew.finish(Instant::now() + LAST_WRITES);
         let sessions = std::mem::take(&mut self.sessions);
         // Their pipes close here, and the workers end what they run.
         drop(sessions);
         self.workers.clear();
+        // Whoever has the answer may start another daemon, which finds neither this one nor its files
+        // half written.
+        for client in std::mem::take(&mut self.dismissed_by) {
+            self.tell(client, &FromDaemon::End);
+        }
+        self.farewell();
     }
 }

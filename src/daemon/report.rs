@@ -8,12 +8,12 @@ use super::jobs::{Job, report_command};
 use super::{Daemon, survey};
 use crate::config::Transport;
 use crate::error::Error;
-use crate::fleet::Circuit;
 use crate::ids::{SessionId, WorkerId};
 use crate::job::Stage;
 use crate::plan::copy;
 use crate::session::{COPY, COPY_AGAIN, State};
 use crate::sys::process::getpid;
+use crate::time::millis;
 use crate::wire::status;
 use crate::wire::worker::Facts;
 
@@ -34,7 +34,7 @@ impl Daemon {
                 pid: getpid().0,
                 version: crate::wire::VERSION.into(),
                 socket: self.socket.display().to_string(),
-                uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(0),
+                uptime_ms: millis(self.started.elapsed()),
                 clients: u32::try_from(self.clients.len()).unwrap_or(0),
                 rss_kib: rss_kib(),
             },
@@ -61,25 +61,18 @@ impl Daemon {
             .count();
         let assumed = self.assumed_speed();
         let worker = &mut self.workers[at];
-        let reason = worker.refusal(now);
-        let state = match worker.health.circuit(now) {
-            _ if !worker.conf.enabled => "disabled",
-            _ if worker.drained => "drained",
-            _ if worker.facts.is_none() && reason.is_empty() => "unknown",
-            Circuit::Open { .. } => "down",
-            _ if worker.is_down() => "down",
-            _ => "up",
-        };
+        let (state, reason) = worker.state(now);
         status::Worker {
             id: id.to_string(),
             transport: transport(&worker.conf.transport).into(),
             address: address(&worker.conf),
             state: state.into(),
             reason,
+            retry_ms: worker.retry(now).map(millis),
             slots_total: worker.slots.total(),
             slots_used: worker.slots.used(),
             sessions: u32::try_from(sessions).unwrap_or(0),
-            latency_ms: worker.latency.as_secs_f64() * 1000.0,
+            latency_ms: worker.latency.unwrap_or_default().as_secs_f64() * 1000.0,
             speed: worker.speed.unwrap_or(assumed),
             priority: worker.conf.priority,
             tags: worker.conf.tags.clone(),
@@ -107,7 +100,7 @@ impl Daemon {
             status: job.exit.map(crate::sys::process::Exit::status),
             reason: self.reason(job),
             started: job.started,
-            elapsed_ms: u64::try_from(self.now.duration_since(job.begun).as_millis()).unwrap_or(0),
+            elapsed_ms: millis(self.now.duration_since(job.begun)),
             sync_ms: job.moved.sync_ms,
             remote_ms: job.moved.remote_ms,
             sent_bytes: job.moved.sent_bytes,
@@ -160,7 +153,10 @@ impl Daemon {
         let Some(worker) = self.workers.iter().find(|w| *w.id() == name) else {
             return;
         };
-        let Some(facts) = &worker.facts else { return };
+        // One that has greeted and is not measured yet answers a ping next.
+        let (Some(facts), Some(latency)) = (&worker.facts, worker.latency) else {
+            return;
+        };
         let hint = match worker.version == crate::wire::VERSION {
             true => String::new(),
             false => self.remedy(&name, COPY_AGAIN),
@@ -170,7 +166,7 @@ impl Daemon {
             ok: true,
             error: String::new(),
             hint,
-            latency_ms: worker.latency.as_secs_f64() * 1000.0,
+            latency_ms: latency.as_secs_f64() * 1000.0,
             slots: worker.slots.total(),
             cpus: facts.cpus,
             version: worker.version.clone(),

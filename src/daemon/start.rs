@@ -169,6 +169,7 @@ fn build(
         bench_waits: vec![],
         next_id: 0,
         leaving: false,
+        dismissed_by: vec![],
         again: false,
         foreground: !options.background,
     })

@@ -23,7 +23,7 @@ use crate::products;
 use crate::roots::packages::{self, Packages};
 use crate::roots::{self, Project};
 use crate::scan;
-use crate::sched::Priority;
+use crate::sched::{Priority, Wanted};
 use crate::toolchain::{Identity, Known, Place};
 use crate::wire::client::Exec;
 use crate::wire::worker::{Collect, Install, Name};
@@ -37,8 +37,6 @@ pub(super) struct Survey {
     pub(super) project: Arc<Project>,
     pub(super) rules: Arc<Rules>,
     pub(super) manifest: Arc<Manifest>,
-    /// The manifest's.
-    pub(super) digest: [u8; 16],
     pub(super) identities: Vec<Identity>,
     pub(super) collect: Collect,
     /// `Some` iff it is `cargo run`.
@@ -51,11 +49,10 @@ pub(super) struct Survey {
     pub(super) lane: LaneKey,
     /// Equal keys mean equal results.
     pub(super) key: [u8; 16],
+    /// The manifest's digest: another one after an edit, and only then.
+    pub(super) sources: [u8; 16],
     pub(super) priority: Priority,
-    /// `RCH_WORKER`.
-    pub(super) forced: Option<String>,
-    /// `RCH_WORKERS`: ids or tags; empty: all.
-    pub(super) pool: Vec<String>,
+    pub(super) wanted: Wanted,
     /// `RCH_DRY_RUN`: only say what would happen.
     pub(super) dry_run: bool,
     /// Slots it would like.
@@ -124,13 +121,16 @@ pub(super) fn survey(
     );
     let travelling = job_env(exec, &config);
     let absent = absent(&project);
-    let digest = manifest.digest();
+    let sources = manifest.digest();
     Ok(Survey {
-        key: key(exec, &project, digest, &identities, &travelling),
+        key: key(exec, &project, &sources, &identities, &travelling),
+        sources,
         lane: lane(client, &project),
         priority: Priority::parse(&text("RCH_PRIORITY").unwrap_or_default()),
-        forced: text("RCH_WORKER").filter(|w| !w.is_empty()),
-        pool: words(&text("RCH_WORKERS").unwrap_or_default()),
+        wanted: Wanted::parse(
+            &text("RCH_WORKER").unwrap_or_default(),
+            &text("RCH_WORKERS").unwrap_or_default(),
+        ),
         dry_run: dry_run(exec),
         wish: wish(&accepted, &config),
         timeout: timeout(&accepted, &config),
@@ -138,7 +138,6 @@ pub(super) fn survey(
         project: Arc::new(project),
         rules: Arc::new(rules),
         manifest: Arc::new(manifest),
-        digest,
         config,
         accepted,
         identities,
@@ -282,13 +281,6 @@ fn timeout(accepted: &Accepted, config: &Config) -> Option<Duration> {
     (secs > 0).then(|| Duration::from_secs(secs))
 }
 
-fn words(text: &str) -> Vec<String> {
-    text.split([',', ' '])
-        .filter(|w| !w.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
 fn lane(client: &str, project: &Project) -> LaneKey {
     let mut hash = Xxh3::new();
     hash.update(client.as_bytes());
@@ -305,7 +297,7 @@ fn lane(client: &str, project: &Project) -> LaneKey {
 fn key(
     exec: &Exec,
     project: &Project,
-    digest: [u8; 16],
+    sources: &[u8],
     identities: &[Identity],
     env: &[(OsString, OsString)],
 ) -> [u8; 16] {
@@ -327,7 +319,7 @@ fn key(
         u8::from(exec.merged),
         u8::from(dry_run(exec)),
     ]);
-    hash.update(&digest);
+    hash.update(sources);
     hash.digest128().to_le_bytes()
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::exclude::{Rules, secret};
 use crate::manifest::{Entry, Kind, Manifest};
 use crate::roots::{Project, Root, links};
-use crate::sys::fs::Stat;
+use crate::sys::fs::{Stat, coarse_now};
 use crate::time::{self, Stamp};
 use crate::wire::worker::Name;
 
@@ -27,7 +27,8 @@ type Found = Vec<(Name, Entry)>;
 /// # Errors
 /// A directory or file that cannot be read, by name.
 pub fn scan(project: &Project, rules: &Rules, threads: usize) -> Result<Manifest> {
-    let started = time::now();
+    // By the clock of what is looked at: what is made after it must not seem older.
+    let started = coarse_now();
     let mut found = walk::walk(project, rules, started, threads)?;
     found.append(&mut named(project, started)?);
     Ok(Manifest::new(found, started))

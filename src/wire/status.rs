@@ -58,13 +58,17 @@ pub struct Worker {
     pub transport: String,
     /// `user@host:port` for people; empty for local.
     pub address: String,
-    /// `unknown`, `up`, `down`, `drained`, `disabled`.
+    /// `unknown`, `up`, `trial` (one job at a time, after failures), `down`, `drained`, `disabled`.
     pub state: String,
     /// Why it is not up; empty if it is.
     pub reason: String,
+    /// If it is down: when it will be tried again, from now.
+    #[serde(default)]
+    pub retry_ms: Option<u64>,
     pub slots_total: u32,
     pub slots_used: u32,
     pub sessions: u32,
+    /// One round trip on a session that stands; 0 before it is measured.
     pub latency_ms: f64,
     /// 0 to 100.
     pub speed: f64,
@@ -138,6 +142,9 @@ pub struct Plan {
     /// Slots it would like.
     pub wish: u32,
     pub workers: Vec<PlanWorker>,
+    /// Names that it asks for and no worker has; empty if there are none.
+    #[serde(default)]
+    pub amiss: String,
     /// What was measured, if that keeps it here.
     pub stays: String,
     /// The worker it would go to; empty: none can take it now.

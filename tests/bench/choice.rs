@@ -43,7 +43,7 @@ impl Desk for Fleet {
             total: w.slots.total(),
             warm: w.slots.total() % 7 == 0,
             priority: 100,
-            preferred: false,
+            preferred: None,
         };
         Some((self.workers.iter_mut().map(candidate).collect(), 4))
     }

@@ -12,6 +12,9 @@ use rch::wire::status::Status;
 use super::sshd::{Sshd, home_of, key};
 use super::{Dir, write};
 
+/// Jobs that wait at all wait for long.
+pub const PATIENT: &str = "[compilation]\nqueue_timeout_ms = 600000\n";
+
 pub struct Home {
     dir: Dir,
     pub project: PathBuf,
@@ -26,9 +29,11 @@ impl Home {
         Home { dir, project }
     }
 
-    /// A home whose fleet is these workers, `slots` each.
+    /// A home whose fleet is these workers, `slots` each. Jobs wait for them as long as a login takes
+    /// on a busy machine.
     pub fn with(name: &str, workers: &[&Sshd], slots: u32) -> Home {
         let home = Home::new(name);
+        write(&home.path().join(".config/rch/config.toml"), PATIENT);
         home.fleet(workers, slots);
         home
     }
@@ -116,7 +121,7 @@ impl Home {
     pub fn status(&self) -> Status {
         let mut daemon = Daemon::connect(&self.socket()).expect("rchd runs");
         daemon.ask(&Ask::Status).unwrap();
-        match daemon.next(Duration::from_secs(60)).unwrap() {
+        match daemon.next(Duration::from_secs(180)).unwrap() {
             FromDaemon::Answer(json) => serde_json::from_slice(&json).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -129,7 +134,7 @@ impl Home {
     pub fn stop(&self) {
         if let Ok(mut daemon) = Daemon::connect(&self.socket()) {
             let _ = daemon.ask(&Ask::Stop);
-            while daemon.next(Duration::from_secs(60)).is_ok() {}
+            while daemon.next(Duration::from_secs(180)).is_ok() {}
         }
     }
 }

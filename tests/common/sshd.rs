@@ -116,6 +116,26 @@ impl Sshd {
         found
     }
 
+    /// Stops the whole machine, or lets it go on: only its kernel still takes bytes.
+    pub fn freeze(&self, frozen: bool) {
+        let mut tree = vec![self.child.id()];
+        let mut at = 0;
+        while at < tree.len() {
+            let list = format!("/proc/{0}/task/{0}/children", tree[at]);
+            let children = std::fs::read_to_string(list).unwrap_or_default();
+            tree.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|p| p.parse::<u32>().ok()),
+            );
+            at += 1;
+        }
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        run(Command::new("kill")
+            .arg(signal)
+            .args(tree.iter().map(u32::to_string)));
+    }
+
     /// Processes that a job left behind: everything but sshd and an idle rch-wkr.
     pub fn leftovers(&self) -> Vec<(i32, String)> {
         let ours = |c: &str| c.contains("sshd") || c.contains("rch-wkr");

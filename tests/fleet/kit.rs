@@ -4,8 +4,9 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use rch::wire::status::{Job, Status};
+use rch::wire::status::{Job, Status, Worker};
 
+pub use crate::common::home::PATIENT;
 use crate::common::home::{Home, shared_key};
 use crate::common::sshd::Sshd;
 use crate::common::{wait_for, write};
@@ -29,9 +30,6 @@ pub fn fleet(name: &str, count: usize, slots: u32, config: &str) -> Fleet {
 pub fn configure(home: &Home, config: &str) {
     write(&home.path().join(".config/rch/config.toml"), config);
 }
-
-/// Jobs that wait at all wait for long.
-pub const PATIENT: &str = "[compilation]\nqueue_timeout_ms = 600000\n";
 
 impl Fleet {
     pub fn status(&self) -> Status {
@@ -67,6 +65,14 @@ pub fn up(home: &Home, count: usize) {
         let up = |s: &Status| s.workers.iter().filter(|w| w.state == "up").count();
         (up(&home.status()) == count).then_some(())
     });
+}
+
+/// Waits until the only worker is in this state, and answers its row.
+pub fn stands(home: &Home, state: &str) -> Worker {
+    wait_for(&format!("a worker that is {state}"), || {
+        let worker = home.status().workers.remove(0);
+        (worker.state == state).then_some(worker)
+    })
 }
 
 pub fn go(worker: &Sshd) {

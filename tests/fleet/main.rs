@@ -4,6 +4,7 @@
 mod common;
 
 mod death;
+mod health;
 mod kit;
 mod orders;
 mod queue;

@@ -244,7 +244,7 @@ fn sign_of_life(daemon: &mut Daemon) {
 }
 
 fn next(daemon: &mut Daemon) -> FromDaemon {
-    daemon.next(Duration::from_secs(60)).unwrap()
+    daemon.next(Duration::from_secs(180)).unwrap()
 }
 
 /// What a process has used of the processor, in hundredths of a second.

@@ -4,7 +4,8 @@ use rch::ids::ManifestId;
 use rch::sys::process::Exit;
 use rch::wire::worker::{Base, FromWorker, ToWorker};
 
-use crate::kit::{HOME, Place, Session, job, runs, until};
+use crate::common::wait_for;
+use crate::kit::{HOME, Place, Session, job, runs};
 
 /// A job that has a grandchild in a session of its own, deaf to SIGTERM.
 fn sleeper(s: &mut Session, word: &str) {
@@ -16,7 +17,7 @@ fn sleeper(s: &mut Session, word: &str) {
     s.commit(1);
     s.send(&ToWorker::Run(job(&["make"])));
     assert_eq!(s.next(), FromWorker::Started);
-    until("the job sleeps", || runs(word));
+    wait_for("the job to sleep", || runs(word).then_some(()));
 }
 
 fn word(n: u32) -> String {
@@ -53,14 +54,16 @@ fn kill_nine(flag: Option<&str>, word: &str) {
     sleeper(&mut s, word);
     s.child.kill().unwrap();
     s.child.wait().unwrap();
-    until("nothing of the job is left", || !runs(word));
+    wait_for("the end of the job's processes", || {
+        (!runs(word)).then_some(())
+    });
     let mut s = place.session();
     let mut taken = (9, Base::New);
-    until("the lane is free", || {
+    wait_for("the lane to be free", || {
         let (number, base, _) = s.open(HOME, Some((0, ManifestId([1; 16]))));
         s.close();
         taken = (number, base);
-        number == 0
+        (number == 0).then_some(())
     });
     assert_eq!(taken, (0, Base::Stale));
 }
@@ -88,7 +91,7 @@ fn a_signal_reaches_the_job() {
     assert_eq!(s.next(), FromWorker::Started);
     // make itself must be past its own fork, or it mistakes the signal's time.
     assert_eq!(s.next(), FromWorker::Stdout(b"go\n".to_vec()));
-    until("the job sleeps", || runs(&word));
+    wait_for("the job to sleep", || runs(&word).then_some(()));
     s.send(&ToWorker::Signal(2));
     let done = s.outcome();
     assert_eq!(done.exit, Some(Exit::Signal(2)), "{}", done.err());

@@ -387,17 +387,6 @@ pub fn job(argv: &[&str]) -> Run {
     }
 }
 
-/// Waits, with an end, for something that another process does.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    panic!("waited in vain until {what}");
-}
-
 /// Whether a process runs that has `word` as one of its arguments.
 pub fn runs(word: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|e| {
@@ -412,4 +401,43 @@ pub fn rss_kib(pid: u32) -> u64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let kib = line.unwrap().trim().trim_end_matches(" kB");
     kib.parse().unwrap()
+}
+
+/// Whether a process and all below it sleep, one called `name` among them: what would go on is not
+/// asleep, however long it waits for a processor.
+pub fn rests(pid: u32, name: &str) -> bool {
+    let all: Vec<Stat> = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|e| stat(&e.path()))
+        .collect();
+    let mut tree: Vec<&Stat> = all.iter().filter(|s| s.pid == pid).collect();
+    let mut at = 0;
+    while at < tree.len() {
+        let parent = tree[at].pid;
+        tree.extend(all.iter().filter(|s| s.parent == parent));
+        at += 1;
+    }
+    tree.iter().all(|s| s.state == "S") && tree.iter().any(|s| s.name == name)
+}
+
+struct Stat {
+    pid: u32,
+    name: String,
+    state: String,
+    parent: u32,
+}
+
+/// What proc(5) says of a process: `PID (NAME) STATE PARENT …`.
+fn stat(dir: &Path) -> Option<Stat> {
+    let text = fs::read_to_string(dir.join("stat")).ok()?;
+    let (head, tail) = text.rsplit_once(") ")?;
+    let (pid, name) = head.split_once(" (")?;
+    let mut fields = tail.split(' ');
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        name: name.into(),
+        state: fields.next()?.into(),
+        parent: fields.next()?.parse().ok()?,
+    })
 }

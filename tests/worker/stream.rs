@@ -1,6 +1,7 @@
 //! Much output, large files, slow readers: all of it through a bounded buffer.
 
-use crate::kit::{HOME, Place, job, name, rss_kib};
+use crate::common::wait_for;
+use crate::kit::{HOME, Place, job, name, rests, rss_kib};
 use rch::wire::worker::{FromWorker, ToWorker, Want};
 
 /// Room for the buffers, the program itself and an unoptimised build; far below what is streamed.
@@ -21,13 +22,11 @@ fn a_slow_reader_makes_the_job_wait() {
     assert_eq!(s.next(), FromWorker::Started);
     assert!(matches!(s.next(), FromWorker::Stdout(_)));
     // The worker must come to rest with the job unfinished.
-    let mut last = 0;
-    crate::kit::until("the worker stops reading", || {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let now = rss_kib(s.child.id());
-        std::mem::replace(&mut last, now) == now
+    wait_for("the rest of worker and job", || {
+        rests(s.child.id(), "head").then_some(())
     });
-    assert!(last < MOST_KIB, "{last} KiB");
+    let kib = rss_kib(s.child.id());
+    assert!(kib < MOST_KIB, "{kib} KiB");
     let done = s.outcome().ok();
     assert!(done.stdout.len() > 59_000_000);
     assert_eq!(done.paths(true), ["end"]);

@@ -9,7 +9,8 @@ use std::path::Path;
 use rch::ids::ManifestId;
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
-use crate::kit::{HOME, KEEP, Place, job, name, until};
+use crate::common::wait_for;
+use crate::kit::{HOME, KEEP, Place, job, name};
 
 fn holds(id: u8) -> Option<(u16, ManifestId)> {
     Some((0, ManifestId([id; 16])))
@@ -230,7 +231,9 @@ fn a_lane_that_is_being_left_is_waited_for() {
     let read = |pid: u32| fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
     let before = read(new.child.id());
     new.ask(HOME, holds(1), KEEP);
-    until("it is asked", || read(new.child.id()) != before);
+    wait_for("it is asked", || {
+        (read(new.child.id()) != before).then_some(())
+    });
     old.hang_up();
     let (number, base, _) = new.lane();
     assert_eq!((number, base), (0, Base::Holds));
@@ -255,7 +258,9 @@ fn old_lanes_are_collected_but_never_used_ones() {
     // The first is given back, the second is not; the third's return is the occasion.
     a.hang_up();
     c.close();
-    until("the old lane is gone", || !lanes[0].exists());
+    wait_for("the end of the old lane", || {
+        (!lanes[0].exists()).then_some(())
+    });
     c.send(&ToWorker::Ping);
     c.next();
     assert!(lanes[1].exists() && lanes[2].exists());

@@ -49,6 +49,9 @@ fn text(plan: &Plan) -> String {
         let chosen = worker.id == plan.chosen;
         line(format!("worker {}", candidate(worker, chosen)));
     }
+    if !plan.amiss.is_empty() {
+        line(clean(&plan.amiss));
+    }
     if !plan.stays.is_empty() {
         line(format!("it would stay: {}", clean(&plan.stays)));
         return out;

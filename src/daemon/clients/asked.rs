@@ -26,9 +26,7 @@ impl Daemon {
                 self.tell(id, &FromDaemon::answer(&status));
             }
             Ask::Stop => {
-                // Whoever has the answer may start another daemon, and must not find this one.
-                self.unlink();
-                self.tell(id, &FromDaemon::End);
+                self.dismissed_by.push(id);
                 self.leaving = true;
             }
             Ask::Reload => match self.reload().first() {

@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use super::{Doing, SIGN_OF_LIFE};
-use crate::daemon::jobs::millis;
 use crate::daemon::{Daemon, Key};
 use crate::fleet::Lease;
 use crate::history::Task;
@@ -92,7 +91,7 @@ impl Daemon {
         let Some(run) = self.locals.get_mut(&id) else {
             return;
         };
-        let took = millis(now.duration_since(run.since));
+        let took = time::millis(now.duration_since(run.since));
         let first = run.lease.take().is_some();
         let exit = match pidfd_exit(&run.fd) {
             Ok(None) if first => {

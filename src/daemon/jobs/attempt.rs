@@ -1,40 +1,73 @@
-//! One try of a job on one worker: its slots, its session, what the worker says of it.
+//! One try of a job on one worker: its slots, its session, what it is to do there.
 //!
 //! An attempt begins with a lease and ends in `ends`. It may run on only while its number is the
 //! job's present one, which is how late answers of the crew are told from timely ones.
 
-use super::{Attempt, millis, report_command};
-use crate::classify::Tool;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::report_command;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, survey};
-use crate::ids::{JobId, ManifestId, WorkerId};
+use crate::fleet::Lease;
+use crate::ids::{JobId, ManifestId, SessionId, WorkerId};
 use crate::job::Stage;
-use crate::plan::{parallel, trouble};
+use crate::manifest::Manifest;
+use crate::plan::parallel;
 use crate::sys::process::Exit;
-use crate::wire::client::FromDaemon;
-use crate::wire::worker::{Fault, FromWorker, Run, ToWorker};
+use crate::time::millis;
+use crate::wire::worker::{Name, Produced, Program, Run};
 
-impl Daemon {
-    pub(super) fn assign(&mut self, id: JobId, worker: &WorkerId, slots: u32) {
-        let Some(lease) = self.worker(worker).and_then(|w| w.slots.reserve(slots)) else {
-            return;
-        };
-        self.queue.remove(id);
-        let (number, now) = (self.number(), self.now);
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let manifest = job
-            .survey
-            .as_ref()
-            .expect("BUG: queued without a survey")
-            .manifest
-            .clone();
-        job.stage.advance(Stage::Connecting);
-        job.attempt = Some(Attempt {
+/// One try on one worker.
+pub(in crate::daemon) struct Attempt {
+    /// Tells late reports of the crew from present ones.
+    pub(in crate::daemon) number: u64,
+    pub(super) begun: Instant,
+    pub(in crate::daemon) worker: WorkerId,
+    pub(in crate::daemon) lease: Lease,
+    pub(in crate::daemon) session: Option<SessionId>,
+    pub(in crate::daemon) lane: Option<u16>,
+    /// What the lane was believed to hold when the job began.
+    pub(in crate::daemon) base: Option<ManifestId>,
+    /// What it holds, or will when the feed is through.
+    pub(in crate::daemon) manifest: Arc<Manifest>,
+    pub(in crate::daemon) holds: ManifestId,
+    pub(in crate::daemon) transfer: Transfer,
+    pub(in crate::daemon) exit: Option<Exit>,
+    pub(in crate::daemon) produced: Vec<Produced>,
+    /// Products that did not come home because something newer stands here.
+    pub(in crate::daemon) kept: Vec<Name>,
+    /// What cargo would run, if it was asked.
+    pub(super) program: Option<Program>,
+    /// Directories that the lane was told to clean before the job.
+    pub(in crate::daemon) cleaned: Vec<PathBuf>,
+    /// `Fetch` messages that are not answered yet.
+    pub(in crate::daemon) fetches: usize,
+    /// When the command must have ended.
+    pub(super) until: Option<Instant>,
+    pub(super) timed_out: bool,
+    /// What follows if it does not end: SIGKILL, then the end of the session.
+    pub(super) kill_at: Option<Instant>,
+    pub(super) killed: bool,
+    /// The first signal that a client passed on.
+    pub(super) stopped_by: Option<u8>,
+    /// The end of what cargo said on stderr.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Attempt {
+    fn new(
+        number: u64,
+        worker: WorkerId,
+        lease: Lease,
+        manifest: Arc<Manifest>,
+        now: Instant,
+    ) -> Attempt {
+        Attempt {
             number,
             begun: now,
-            worker: worker.clone(),
+            worker,
             lease,
             session: None,
             lane: None,
@@ -54,7 +87,28 @@ impl Daemon {
             killed: false,
             stopped_by: None,
             tail: vec![],
-        });
+        }
+    }
+}
+
+impl Daemon {
+    pub(super) fn assign(&mut self, id: JobId, worker: &WorkerId, slots: u32) {
+        let Some(lease) = self.worker(worker).and_then(|w| w.slots.reserve(slots)) else {
+            return;
+        };
+        self.queue.remove(id);
+        let (number, now) = (self.number(), self.now);
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let manifest = job
+            .survey
+            .as_ref()
+            .expect("BUG: queued without a survey")
+            .manifest
+            .clone();
+        job.stage.advance(Stage::Connecting);
+        job.attempt = Some(Attempt::new(number, worker.clone(), lease, manifest, now));
         let command = report_command(&job.exec);
         self.event(format_args!(
             "job {id}: {command} on {worker} ({slots} slots)"
@@ -97,43 +151,6 @@ impl Daemon {
         job.stage.advance(Stage::Syncing);
         job.attempt.as_mut().expect("BUG: just seen").session = Some(session);
         self.begin_sync(id);
-    }
-
-    /// What a worker says about its job.
-    pub(in crate::daemon) fn message(&mut self, id: JobId, message: FromWorker) {
-        match message {
-            FromWorker::Lane {
-                number,
-                base,
-                roots,
-            } => self.lane(id, number, base, &roots),
-            FromWorker::Started => {
-                self.cleaned(id);
-                self.running(id);
-            }
-            FromWorker::Stdout(bytes) => {
-                self.remember_end(id, 1, &bytes);
-                self.output(id, &FromDaemon::Stdout(bytes));
-            }
-            FromWorker::Stderr(bytes) => {
-                self.remember_end(id, 2, &bytes);
-                self.output(id, &FromDaemon::Stderr(bytes));
-            }
-            FromWorker::Program(program) => self.program(id, program),
-            FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
-            FromWorker::Produced { files, last } => self.produced(id, files, last),
-            FromWorker::Fetched { missing } => self.fetched(id, &missing),
-            FromWorker::Lacks(crates) => self.lacks(id, crates),
-            FromWorker::Holds { files, last } => self.holds(id, files, last),
-            FromWorker::Failed { fault, text } => self.failed(id, fault, &text),
-            FromWorker::Committed | FromWorker::Pong { .. } | FromWorker::Closed => {}
-            FromWorker::Ready { .. }
-            | FromWorker::File(_)
-            | FromWorker::Data(_)
-            | FromWorker::Patch(_) => {
-                self.failed(id, Fault::Protocol, "an unexpected message");
-            }
-        }
     }
 
     /// The command line and everything else it needs, for a worker that holds its files.
@@ -185,70 +202,6 @@ impl Daemon {
         let timeout = job.survey.as_ref().and_then(|s| s.timeout);
         if let Some(attempt) = &mut job.attempt {
             attempt.until = timeout.map(|t| now + t);
-        }
-    }
-
-    pub(super) fn output(&mut self, id: JobId, message: &FromDaemon) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        if let Err(e) = job.spool.append(message) {
-            let text = format!("cannot record output: {}", crate::error::cause(&e));
-            self.local(id, &text);
-        }
-    }
-
-    /// Keeps the end of what cargo says on stderr, for `trouble`.
-    fn remember_end(&mut self, id: JobId, stream: u8, bytes: &[u8]) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
-            return;
-        };
-        let stderr = stream == 2 || job.exec.merged;
-        if survey.accepted.tool == Tool::Cargo && stderr {
-            let from = bytes.len().saturating_sub(trouble::TAIL);
-            attempt.tail.extend_from_slice(&bytes[from..]);
-            let over = attempt.tail.len().saturating_sub(trouble::TAIL);
-            attempt.tail.drain(..over);
-        }
-    }
-
-    pub(super) fn exited(&mut self, id: JobId, exit: Exit, wall_ms: u64) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        job.moved.remote_ms = wall_ms;
-        match job.stage {
-            Stage::Running => job.stage.advance(Stage::Returning),
-            Stage::Cancelling => {}
-            stage => return self.failed(id, Fault::Protocol, &format!("an exit while {stage}")),
-        }
-        let Some(attempt) = &mut job.attempt else {
-            return;
-        };
-        attempt.exit = Some(exit);
-        attempt.until = None;
-        attempt.kill_at = None;
-        if attempt.stopped_by.is_none()
-            && let Some(why) = trouble::of_surroundings(exit, &attempt.tail)
-        {
-            let worker = attempt.worker.clone();
-            self.seeded.remove(&worker);
-            self.lose(id, &format!("worker {worker}: {why}"), false);
-        }
-    }
-
-    /// Sends to the session of a job, if it has one.
-    pub(in crate::daemon) fn send(&mut self, id: JobId, message: &ToWorker) {
-        let session = self
-            .jobs
-            .get(&id)
-            .and_then(|j| j.attempt.as_ref())
-            .and_then(|a| a.session);
-        if let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) {
-            session.send(message);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{attempt_worker, clip, millis};
+use super::shown::clip;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, RECENT};
 use crate::ids::{ClientId, JobId};
@@ -64,8 +64,8 @@ impl Daemon {
         let Some(job) = self.jobs.get(&id) else {
             return;
         };
-        let (worker, elapsed) = (attempt_worker(job), job.begun.elapsed());
-        if let Some(worker) = self.worker(&worker) {
+        let (worker, elapsed) = (job.worker().cloned(), job.begun.elapsed());
+        if let Some(worker) = worker.and_then(|w| self.worker(&w)) {
             worker.done += 1;
             worker.health.success(now);
         }
@@ -87,7 +87,7 @@ impl Daemon {
         if attempt.stopped_by.is_some() || attempt.timed_out || job.bench.is_some() {
             return;
         }
-        let took = millis(self.now.duration_since(attempt.begun));
+        let took = time::millis(self.now.duration_since(attempt.begun));
         let good = job.exit.is_some_and(Exit::success);
         let saved = self.keep.history.ran_there(task, took, good, time::now());
         self.totals.saved_ms += saved.unwrap_or(0);

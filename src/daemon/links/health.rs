@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::MasterId;
 use crate::daemon::Daemon;
 use crate::error::Error;
 use crate::fleet::ONE_CAUSE;
@@ -64,7 +65,7 @@ impl Daemon {
         let now = self.now;
         let session = &self.sessions[&id];
         let (name, facts) = (session.worker.clone(), session.facts().clone());
-        let (version, latency) = (session.version().to_owned(), session.latency());
+        let version = session.version().to_owned();
         let Some(worker) = self.worker(&name) else {
             return;
         };
@@ -74,7 +75,6 @@ impl Daemon {
         }
         worker.facts = Some(facts);
         worker.version = version;
-        worker.latency = latency;
         worker.down = None;
         worker.backoff.connected(now);
         if news {
@@ -95,13 +95,13 @@ impl Daemon {
     }
 
     /// A pong, or a lane given back.
-    pub(super) fn heard_idle(&mut self, id: SessionId) {
+    pub(super) fn sign_of_life(&mut self, id: SessionId) {
         let (name, latency) = (
             self.sessions[&id].worker.clone(),
             self.sessions[&id].latency(),
         );
         if let Some(worker) = self.worker(&name) {
-            worker.latency = latency;
+            worker.latency = latency.or(worker.latency);
         }
         self.probe_answered(id);
     }
@@ -113,6 +113,9 @@ impl Daemon {
         error: &Error,
     ) {
         let name = self.sessions[&id].worker.clone();
+        if let Some(carrier) = self.sessions[&id].silent_carrier() {
+            self.end_hung(MasterId(carrier));
+        }
         match job {
             Some(job) => {
                 self.event(format_args!(

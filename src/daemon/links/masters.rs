@@ -22,6 +22,15 @@ impl Daemon {
         }
     }
 
+    /// A session through it died of silence. If no other lives there, nothing tells that the master
+    /// does, and the next session would wait in vain as well: it makes way for a new one.
+    pub(super) fn end_hung(&mut self, id: MasterId) {
+        let now = self.now;
+        if !self.sessions.values().any(|s| s.carrier() == Some(id.0)) {
+            self.with_master(id, |master| master.end(now));
+        }
+    }
+
     pub(super) fn tend_masters(&mut self, at: usize) {
         let now = self.now;
         let worker = &mut self.workers[at];

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::{SessionId, WorkerId};
 use crate::master;
 use crate::session::{Incoming, Session, State};
+use crate::wire::worker::FromWorker;
 
 /// How many connections may be in the making at once, to all workers together.
 const CONNECTS: usize = 4;
@@ -171,9 +172,10 @@ impl Daemon {
             match incoming {
                 Incoming::Greeted => self.greeted(id),
                 Incoming::Lost(error) => self.session_lost(id, (was, job), &error),
+                Incoming::Message(FromWorker::Pong { .. }) => self.sign_of_life(id),
                 Incoming::Message(message) => match job {
                     Some(job) => self.message(job, message),
-                    None => self.heard_idle(id),
+                    None => self.sign_of_life(id),
                 },
                 Incoming::Files(bytes) => {
                     if let Some(job) = job {

@@ -28,7 +28,8 @@ pub(in crate::daemon) struct Worker {
     /// Since its last greeting; empty before the first.
     pub(in crate::daemon) facts: Option<Facts>,
     pub(in crate::daemon) version: String,
-    pub(in crate::daemon) latency: Duration,
+    /// One round trip, once it is measured.
+    pub(in crate::daemon) latency: Option<Duration>,
     /// As measured by the benchmark; `None` before that.
     pub(in crate::daemon) speed: Option<f64>,
     pub(in crate::daemon) done: u64,
@@ -42,7 +43,7 @@ pub(in crate::daemon) struct Worker {
     /// When an idle session last went without being asked to.
     pub(super) lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
-    pub(super) leaving: bool,
+    pub(in crate::daemon) leaving: bool,
     /// Programs that jobs needed and did not find there: when that was, and its word on it.
     pub(in crate::daemon) without: HashMap<Vec<String>, (Instant, String)>,
 }
@@ -58,7 +59,7 @@ impl Worker {
             facts: None,
             without: HashMap::new(),
             version: String::new(),
-            latency: Duration::ZERO,
+            latency: None,
             done: 0,
             failures: 0,
             down: None,
@@ -80,6 +81,7 @@ impl Worker {
         let moved = !self.conf.same_place(&conf);
         if moved {
             self.facts = None;
+            self.latency = None;
             self.retired.append(&mut self.masters);
         }
         self.conf = conf;
@@ -109,6 +111,41 @@ impl Worker {
             Circuit::Open { .. } => format!("paused after failures ({})", self.health.reason()),
             _ => String::new(),
         }
+    }
+
+    /// How it stands, in a word of `wire::status`, and why it is not up.
+    pub(in crate::daemon) fn state(&mut self, now: Instant) -> (&'static str, String) {
+        let reason = self.refusal(now);
+        let state = match self.health.circuit(now) {
+            _ if !self.conf.enabled => "disabled",
+            _ if self.drained => "drained",
+            _ if self.facts.is_none() && reason.is_empty() => "unknown",
+            Circuit::Open { .. } => "down",
+            _ if self.down.is_some() => "down",
+            Circuit::HalfOpen { .. } => {
+                let why = format!(
+                    "one job at a time after failures ({})",
+                    self.health.reason()
+                );
+                return ("trial", why);
+            }
+            Circuit::Closed => "up",
+        };
+        (state, reason)
+    }
+
+    /// How long until it is tried again, if it is put to use and down.
+    pub(in crate::daemon) fn retry(&mut self, now: Instant) -> Option<Duration> {
+        if !self.conf.enabled || self.drained || self.leaving {
+            return None;
+        }
+        let link = self.down.as_ref().map(|(_, until)| *until);
+        let circuit = match self.health.circuit(now) {
+            Circuit::Open { until, .. } => Some(until),
+            _ => None,
+        };
+        let last = link.into_iter().chain(circuit).max()?;
+        Some(last.saturating_duration_since(now))
     }
 
     /// Whether it has the one job already that it may have until it has proved itself. That is a
@@ -158,10 +195,6 @@ impl Worker {
             (tool == identity.tool).then_some(rest)
         })
         .next()
-    }
-
-    pub(in crate::daemon) fn is_down(&self) -> bool {
-        self.down.is_some()
     }
 
     /// Ends the pause after a failed connection.

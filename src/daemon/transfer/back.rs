@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Transfer;
 use crate::classify::Accepted;
+use crate::config::Retention;
 use crate::daemon::{Daemon, Report};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -213,7 +214,7 @@ impl Daemon {
             .home
             .entry((worker.clone(), survey.lane, lane))
             .or_default();
-        let lasting = survey.config.worker.retention != "ephemeral";
+        let lasting = survey.config.worker.retention == Retention::Lane;
         let record = self.lanes.path(&worker, survey.lane, lane);
         if lasting && !landed.written.is_empty() {
             Arc::make_mut(memory).note(&attempt.produced, &landed.written);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Transfer;
-use crate::config;
+use crate::config::{self, Retention};
 use crate::conn::BACKLOG;
 use crate::daemon::{Daemon, Report, start};
 use crate::error::{Error, Result};
@@ -171,7 +171,7 @@ impl Daemon {
             held: vec![],
             products: products::may_write_sources(&survey.accepted),
             manifest: attempt.manifest.clone(),
-            digest: survey.digest,
+            digest: survey.sources,
             offset: session.map_or(0, crate::session::Session::offset),
             level: survey.config.transfer.compression_level,
         }
@@ -303,7 +303,7 @@ impl Daemon {
         }
         let holds = attempt.holds;
         // Of a lane that is emptied after the job there is nothing to know.
-        let lasting = survey.config.worker.retention != "ephemeral";
+        let lasting = survey.config.worker.retention == Retention::Lane;
         if lasting {
             self.lanes.set(&worker, key, lane, holds, id);
         }
@@ -331,7 +331,7 @@ impl Daemon {
 
 fn keep(config: &config::WorkerDefaults) -> Keep {
     Keep {
-        ephemeral: config.retention == "ephemeral",
+        ephemeral: config.retention == Retention::Ephemeral,
         max_age_secs: config.max_age_hours.saturating_mul(3600),
         min_free_mib: config.min_free_gb.saturating_mul(1024),
     }
