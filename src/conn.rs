@@ -60,25 +60,17 @@ impl Conn {
         if !self.readable || self.eof || self.input.len() >= INPUT_LIMIT {
             return false;
         }
-        let room = self.input.room(READ);
-        match fd::read(&self.rd, room) {
+        let got = fd::read_more(&self.rd, self.input.tail(), READ);
+        self.input.settle();
+        match got {
             Ok(0) => self.eof = true,
-            Ok(n) => {
-                let full = n == READ;
-                self.input.filled(READ, n);
-                return full;
-            }
-            Err(e) => {
-                self.input.filled(READ, 0);
-                match e.kind() {
-                    io::ErrorKind::WouldBlock => self.readable = false,
-                    io::ErrorKind::Interrupted => return true,
-                    _ => self.eof = true,
-                }
-                return false;
-            }
+            Ok(n) => return n == READ,
+            Err(e) => match e.kind() {
+                io::ErrorKind::WouldBlock => self.readable = false,
+                io::ErrorKind::Interrupted => return true,
+                _ => self.eof = true,
+            },
         }
-        self.input.filled(READ, 0);
         false
     }
 
@@ -217,6 +209,11 @@ impl Buffer {
 
     fn take(&mut self, n: usize) {
         self.start += n;
+        self.settle();
+    }
+
+    /// Gives memory back when all has been taken.
+    fn settle(&mut self) {
         if self.start == self.bytes.len() {
             self.start = 0;
             self.bytes.clear();
@@ -230,21 +227,6 @@ impl Buffer {
             self.start = 0;
         }
         &mut self.bytes
-    }
-
-    /// `n` writable bytes at the end, of which `filled` then says how many were used.
-    fn room(&mut self, n: usize) -> &mut [u8] {
-        let tail = self.tail();
-        let len = tail.len();
-        tail.resize(len + n, 0);
-        &mut tail[len..]
-    }
-
-    fn filled(&mut self, n: usize, used: usize) {
-        self.bytes.truncate(self.bytes.len() - n + used);
-        if self.bytes.len() == self.start {
-            self.take(0);
-        }
     }
 }
 

@@ -56,13 +56,8 @@ impl Input {
 
     /// Reads what is there; false at end of file or on an error, which are the same to us.
     pub fn fill(&mut self) -> bool {
-        let mut chunk = [0; READ];
-        match fd::read(&self.fd, &mut chunk) {
-            Ok(0) => false,
-            Ok(n) => {
-                self.buf.extend_from_slice(&chunk[..n]);
-                true
-            }
+        match fd::read_more(&self.fd, &mut self.buf, READ) {
+            Ok(n) => n > 0,
             Err(e) => matches!(
                 e.kind(),
                 io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock

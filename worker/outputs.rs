@@ -146,7 +146,8 @@ pub fn holds(lane: &Lane, out: &mut Output) -> Done<()> {
 pub fn fetch(lane: &Lane, wants: &[Want], out: &mut Output) -> Done<()> {
     let mut pack = Pack {
         out,
-        frames: Vec::new(),
+        frames: vec![],
+        spent: vec![],
     };
     let mut missing = Vec::new();
     for want in wants {
@@ -165,8 +166,8 @@ pub fn fetch(lane: &Lane, wants: &[Want], out: &mut Output) -> Done<()> {
     }
     pack.send().wrong(|| "cannot send files")?;
     // In the open: whoever passes packs on unread must see the end.
-    out.put(&FromWorker::Fetched { missing });
-    Ok(())
+    pack.out.put(&FromWorker::Fetched { missing });
+    pack.out.flush().wrong(|| "cannot write to the session")
 }
 
 enum Source {
@@ -275,6 +276,7 @@ fn send_large(
     }
     // A link that cannot be made costs the next transfer, nothing else.
     let _ = lane.remember(&want.name, file, digest.finish());
+    pack.spend(old);
     Ok(())
 }
 
@@ -296,9 +298,20 @@ fn read_at(file: &File, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()
 struct Pack<'a> {
     out: &'a mut Output,
     frames: Vec<u8>,
+    /// Versions that were replaced. With the last of its names a large file takes milliseconds to go,
+    /// for which nobody need wait: they are closed behind the last message.
+    spent: Vec<File>,
 }
 
+/// More open files than that are not kept.
+const MOST_SPENT: usize = 16;
+
 impl Pack<'_> {
+    fn spend(&mut self, old: Option<File>) {
+        self.spent.extend(old);
+        self.spent.truncate(MOST_SPENT);
+    }
+
     fn put(&mut self, message: &FromWorker) -> io::Result<()> {
         message.encode(&mut self.frames);
         if self.frames.len() >= CHUNK {

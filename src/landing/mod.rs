@@ -41,13 +41,12 @@ pub struct Landed {
 }
 
 impl Landed {
-    /// `manifest`, which the lane held when the job began, with what the job wrote over it: the lane
-    /// holds that too. Without it make's objects would be sent back to the lane as changed sources,
-    /// and all that depends on them be made anew. Of no use after cargo, whose sources are restored.
-    pub fn settle(&self, manifest: &Manifest, rules: &Rules, project: &Project) -> Manifest {
+    /// What the job wrote over sources, or beside them: the lane holds that too. Without it make's
+    /// objects would be sent back to the lane as changed sources, and all that depends on them be made
+    /// anew. Of no use after cargo, whose sources are restored.
+    pub fn sources(&self, rules: &Rules, project: &Project) -> Vec<(Name, Entry)> {
         let synced = |(name, _): &&(Name, Entry)| rules.covers(project, name);
-        let written: Vec<_> = self.written.iter().filter(synced).cloned().collect();
-        manifest.updated(&written, &[])
+        self.written.iter().filter(synced).cloned().collect()
     }
 }
 
@@ -90,7 +89,13 @@ pub struct Landing {
     landed: Landed,
     /// The last piece of a patch, kept for its pages.
     piece: Vec<u8>,
+    /// Versions that were replaced. With the last of its names a large file takes milliseconds to go,
+    /// for which nobody need wait: they are closed with this.
+    spent: Vec<Old>,
 }
+
+/// More open files than that are not kept.
+const MOST_SPENT: usize = 16;
 
 impl Landing {
     /// `base` is what was synced when the job began; `clock_offset_ns` the worker's clock minus
@@ -113,6 +118,7 @@ impl Landing {
             arriving: None,
             landed: Landed::default(),
             piece: vec![],
+            spent: vec![],
         }
     }
 
@@ -153,12 +159,14 @@ impl Landing {
         }
     }
 
+    /// What has landed. It can wait until the landing itself is dropped.
+    ///
     /// # Errors
     /// A file that is incomplete or was not sent at all.
-    pub fn finish(self) -> Result<Landed> {
+    pub fn finish(&mut self) -> Result<Landed> {
         let unfinished = self.arriving.iter().map(|a| &a.put.name);
         match unfinished.chain(self.expected.keys()).min() {
-            None => Ok(self.landed),
+            None => Ok(std::mem::take(&mut self.landed)),
             Some(name) => Err(self.wrong("did not send", name)),
         }
     }
@@ -282,8 +290,11 @@ impl Landing {
             temp,
             changed,
             hash,
+            old,
             ..
         } = arriving;
+        self.spent.extend(old);
+        self.spent.truncate(MOST_SPENT);
         let Some(temp) = temp else {
             return Ok(());
         };

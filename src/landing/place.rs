@@ -21,6 +21,7 @@ use crate::manifest::{Entry, Kind};
 use crate::roots::{Cargo, Project, Root};
 use crate::sys::fs as beneath;
 use crate::time::{self, Stamp};
+use crate::wire::patch;
 use crate::wire::worker::Name;
 
 /// Files below this size are not worth a question about free space.
@@ -131,6 +132,10 @@ impl Places {
         }
         let temp = temp_name();
         let file = beneath::create_file(&dir, &temp, 0o600).map_err(|e| fail(&e))?;
+        if size >= patch::MIN_SIZE {
+            // Written faster then. Where that cannot be had the writing says so.
+            let _ = beneath::fallocate(&file, size);
+        }
         Ok(Temp {
             dir,
             temp,

@@ -478,7 +478,8 @@ fn what_a_lane_made_is_not_sent_back() {
     landing.expect(&["main.o", "x.rlib"].map(|p| produced(p, 3, true)));
     landing.take(&sent("main.o", 0o644, 0, b"obj")).unwrap();
     landing.take(&sent("x.rlib", 0o644, 0, b"lib")).unwrap();
-    let held = landing.finish().unwrap().settle(&base, &rules, &project);
+    let sources = landing.finish().unwrap().sources(&rules, &project);
+    let held = base.updated(&sources, &[]);
     let changes = held.changes(&scan::scan(&project, &rules, 1).unwrap());
     assert!(!changes.puts.contains(&name("main.o")), "{changes:?}");
     assert_eq!(changes.deletes, []);

@@ -96,6 +96,19 @@ pub fn read(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
+/// As `read`, behind what `buf` holds, of which at most `most` bytes more: into memory that need not be
+/// filled before.
+pub fn read_more(fd: impl AsFd, buf: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    buf.reserve(most);
+    let room = &mut buf.spare_capacity_mut()[..most];
+    // SAFETY: the pointer and length are those of a live, writable slice.
+    let n = unsafe { libc::read(fd.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has just written so many bytes behind the old ones.
+    unsafe { buf.set_len(buf.len() + n) };
+    Ok(n)
+}
+
 pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length are those of a live slice.
     let n = unsafe { libc::write(fd.as_fd().as_raw_fd(), buf.as_ptr().cast(), buf.len()) };

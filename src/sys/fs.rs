@@ -225,6 +225,13 @@ pub fn set_mtime(dir: impl AsFd, name: &Path, mtime: Stamp) -> io::Result<()> {
     .map(|_| ())
 }
 
+/// Sets room aside for a file of `size` bytes, and makes it that long: fallocate(2).
+pub fn fallocate(file: impl AsFd, size: u64) -> io::Result<()> {
+    let size = i64::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // SAFETY: fallocate touches no memory of ours.
+    check(unsafe { libc::fallocate(file.as_fd().as_raw_fd(), 0, 0, size) }).map(|_| ())
+}
+
 /// The clock that file systems stamp changes with: it stands still for up to 10 ms.
 pub fn coarse_now() -> Stamp {
     let mut now = libc::timespec {

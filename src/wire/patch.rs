@@ -14,7 +14,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
-use crate::bytes::{Hash, Malformed, Parsed, Reader, Writer};
+use crate::bytes::{self, Hash, Malformed, Parsed, Reader, Writer};
 
 /// New content in one message; the last piece of a file may be shorter.
 pub const PIECE: usize = 512 << 10;
@@ -137,7 +137,7 @@ impl Maker {
             return Ok(false);
         }
         read(at..end, &mut self.old)?;
-        Ok(self.old == piece)
+        Ok(bytes::same(&self.old, piece))
     }
 }
 

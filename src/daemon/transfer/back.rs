@@ -9,7 +9,7 @@ use crate::classify::Accepted;
 use crate::config::Retention;
 use crate::daemon::{Daemon, Report};
 use crate::error::{Error, Result};
-use crate::ids::JobId;
+use crate::ids::{JobId, ManifestId};
 use crate::landing::{self, Chosen, Landing};
 use crate::lanebook;
 use crate::manifest::Manifest;
@@ -21,7 +21,8 @@ use crate::wire::worker::{Collect, Fault, Name, Produced, ToWorker, Want};
 
 pub(in crate::daemon) enum Landed {
     More(Box<Landing>),
-    Done(landing::Landed),
+    /// With what is left to be cleared away.
+    Done(landing::Landed, Box<Landing>),
 }
 
 impl Daemon {
@@ -154,7 +155,7 @@ impl Daemon {
         let bytes = std::mem::take(pending);
         self.crew.submit(move || {
             let landed = if bytes.is_empty() {
-                landing.finish().map(Landed::Done)
+                landing.finish().map(|landed| Landed::Done(landed, landing))
             } else {
                 landing.take(&bytes).map(|()| Landed::More(landing))
             };
@@ -176,7 +177,13 @@ impl Daemon {
                 }
                 self.land(id);
             }
-            Ok(Landed::Done(landed)) => self.brought(id, &landed),
+            Ok(Landed::Done(landed, spent)) => {
+                self.brought(id, &landed);
+                self.crew.submit(move || {
+                    drop(spent);
+                    Report::Nothing
+                });
+            }
             Err(error) => self.cannot_land(id, &error),
         }
     }
@@ -229,15 +236,23 @@ impl Daemon {
             .filter(|p| !landed.written.iter().any(|(n, _)| *n == p.name))
             .map(|p| p.name.clone())
             .collect();
-        let held = landed.settle(&attempt.manifest, &survey.rules, &survey.project);
-        let manifest = Arc::new(held.updated(&[], &spoilt));
-        if lasting && manifest != attempt.manifest {
-            let holds = attempt.holds;
-            attempt.manifest = manifest.clone();
-            self.store(record, holds, manifest);
+        let written = landed.sources(&survey.rules, &survey.project);
+        if lasting && !(written.is_empty() && spoilt.is_empty()) {
+            let (holds, manifest) = (attempt.holds, attempt.manifest.clone());
+            // Of a large tree that takes a while.
+            self.crew
+                .submit(move || store(&record, holds, &manifest.updated(&written, &spoilt)));
         }
         self.finish(id);
     }
+}
+
+/// Runs on the crew.
+pub(super) fn store(record: &Path, holds: ManifestId, manifest: &Manifest) -> Report {
+    if let Err(e) = lanebook::store(record, holds, manifest) {
+        warn!("{}", e.text());
+    }
+    Report::Nothing
 }
 
 /// Runs on the crew.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Transfer;
+use super::back::store;
 use crate::config::{self, Retention};
 use crate::conn::BACKLOG;
 use crate::daemon::{Daemon, Report, start};
@@ -311,21 +312,12 @@ impl Daemon {
         if (done.changed || done.surer) && lasting {
             let record = self.lanes.path(&worker, key, lane);
             let manifest = self.attempt(id).manifest.clone();
-            self.store(record, holds, manifest);
+            self.crew.submit(move || store(&record, holds, &manifest));
         }
         if done.changed || cleans {
             self.send(id, &ToWorker::Commit(holds));
         }
         self.send(id, &ToWorker::Run(run));
-    }
-
-    pub(super) fn store(&self, record: PathBuf, holds: ManifestId, manifest: Arc<Manifest>) {
-        self.crew.submit(move || {
-            if let Err(e) = lanebook::store(&record, holds, &manifest) {
-                warn!("{}", e.text());
-            }
-            Report::Nothing
-        });
     }
 }
 
