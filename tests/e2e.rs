@@ -444,6 +444,28 @@ fn a_full_disk_on_the_worker_means_local() {
     falls_back(&home, &[], "no space left on device");
 }
 
+/// The tree fits, what the compiler makes of it does not: that was told as a compile error.
+#[test]
+fn a_disk_that_fills_up_during_the_build_means_local() {
+    let odd = Oddities {
+        home_mib: Some(2),
+        ..Oddities::default()
+    };
+    let worker = Sshd::odd("css", &shared_key(), &odd);
+    let home = Home::with("filled", &[&worker], 4);
+    sample_crate(&home.project);
+    let output = home
+        .rch(&["exec", "--", "cargo", "build"])
+        .output()
+        .unwrap();
+    let story = home.story(&["cargo", "build"], &output);
+    assert!(output.status.success(), "{story}");
+    assert!(exists(&home.project.join("target/debug/sample")), "{story}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let why = "rch: running locally: worker css: the disk is full there";
+    assert!(stderr.contains(why), "{story}");
+}
+
 /// A project that is worth rsync, with names that rsync treats in ways of its own.
 fn large(dir: &Path) {
     write(
