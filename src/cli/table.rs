@@ -201,7 +201,7 @@ commands! {
         Run::Own(daemon::status);
     ["daemon", "reload"] NONE,
         "Have the daemon read its configuration again",
-        "A file with mistakes changes nothing.", [], [("rch daemon reload", "after a change by hand")],
+        "A file with mistakes changes nothing: the first of them is shown, and the status is 123.", [], [("rch daemon reload", "after a change by hand")],
         Run::Own(daemon::reload);
     ["daemon", "logs"] NONE,
         "Show the daemon's log",
@@ -304,7 +304,7 @@ commands! {
         "", [], [("rch masquerade uninstall", "from the same place")],
         Run::Own(hooks::unmask);
     ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
-        "Show whether those links are there and come first in PATH",
+        "Show whether those links come first in PATH",
         "", [], [("rch masquerade status", "is it in PATH?")],
         Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
