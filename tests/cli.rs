@@ -3,7 +3,7 @@
 //! Each test has a home of its own below the build's own temporary directory. Where a daemon is needed, the
 //! test starts its own and stops it by `rch daemon stop`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -455,36 +455,4 @@ fn a_machine_format_is_alone_on_stdout() {
         let back: Value = toon_format::decode_default(toon.out.trim_end()).unwrap();
         assert_eq!(back, json, "{args:?}");
     }
-}
-
-fn checked_by(shell: &str, flag: &str, script: &Path) {
-    let Ok(output) = Command::new(shell).arg(flag).arg(script).output() else {
-        return;
-    };
-    assert!(
-        output.status.success(),
-        "{shell}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-#[test]
-fn completion_scripts_are_sound_and_complete() {
-    let home = Home::new("complete");
-    for (shell, flag) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
-        let script = home.write(shell, &home.run(&["completions", shell]).out);
-        checked_by(shell, flag, &script);
-    }
-    let ask = |words: &str, at: usize| {
-        let line = format!(
-            "source {}; COMP_WORDS=({words}); COMP_CWORD={at}; _rch; echo ${{COMPREPLY[@]}}",
-            home.0.join("bash").display()
-        );
-        Ran::of(Command::new("bash").args(["-c", &line]).output().unwrap()).out
-    };
-    assert_eq!(ask("rch sta", 1), "status\n");
-    assert_eq!(ask("rch workers be", 2), "benchmark\n");
-    assert_eq!(ask("rch status --wa", 2), "--watch\n");
-    assert_eq!(ask("rch --color ne", 2), "never\n");
-    assert_eq!(ask("rch config get hook.m", 3), "hook.mode\n");
 }
