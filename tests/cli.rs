@@ -389,49 +389,6 @@ fn watch_is_plain_on_a_pipe() {
     assert!(status.success() || std::os::unix::process::ExitStatusExt::signal(&status) == Some(13));
 }
 
-/// On a terminal: drawn in place on the alternate screen, and Ctrl-C leaves the terminal as it was.
-#[test]
-fn watch_leaves_the_terminal_clean() {
-    use std::io::{Read, Write};
-    let home = Home::new("pty");
-    assert_eq!(home.run(&["daemon", "start"]).status, Some(0));
-    // script(1) is the terminal; what it reads on its stdin is typed there.
-    let mut script = Command::new("script")
-        .args(["-qec", "exec \"$RCH\" status --watch", "/dev/null"])
-        .env("RCH", env!("CARGO_BIN_EXE_rch"))
-        .env("HOME", &home.0)
-        .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-    let mut seen = Vec::new();
-    let mut piece = [0; 4096];
-    // Two pages, then Ctrl-C, then whatever is left.
-    let mut typed = false;
-    while let Ok(n @ 1..) = screen.read(&mut piece) {
-        seen.extend_from_slice(&piece[..n]);
-        let pages = String::from_utf8_lossy(&seen).matches("\x1b[H").count();
-        if pages >= 2 && !typed {
-            keys.write_all(b"\x03").unwrap();
-            typed = true;
-        }
-    }
-    assert_eq!(script.wait().unwrap().code(), Some(0));
-    let seen = String::from_utf8(seen).unwrap();
-    assert!(seen.starts_with("\x1b[?1049h\x1b[?25l\x1b[H"), "{seen:?}");
-    assert!(
-        seen.trim_end().ends_with("\x1b[?25h\x1b[?1049l"),
-        "{seen:?}"
-    );
-    assert!(
-        !seen.contains("\n\n"),
-        "every line end of a page clears its line: {seen:?}"
-    );
-}
-
 #[test]
 fn a_machine_format_is_alone_on_stdout() {
     let home = Home::new("machine");

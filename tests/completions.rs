@@ -5,11 +5,11 @@
 
 mod common;
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use common::home::Home;
+use common::terminal::Terminal;
 use common::write;
 
 /// What is typed, what stands there after TAB, and what is listed below if that is not all.
@@ -138,63 +138,24 @@ fn fish_completes() {
     assert_eq!(about, "drain\tKeep new jobs off a worker\n");
 }
 
-/// zsh at a terminal. Ctrl-X shows the line as it stands and begins a new one.
-struct Zsh {
-    child: Child,
-    out: ChildStdout,
+/// zsh at a terminal, with the completions in `fpath`, or read by `source`. Ctrl-X shows the line as it
+/// stands and begins a new one.
+fn zsh(home: &Home, script: &std::path::Path, load: &str) -> Terminal {
+    let mut zsh = Terminal::start(&shell(home, "zsh", &[]), "zsh -f -i");
+    let load = load.replace("DIR", &script.parent().unwrap().display().to_string());
+    zsh.keys(&format!(
+        "PS1=; show() {{ print -r -- \"<$BUFFER>\"; BUFFER= }}; zle -N show; bindkey '^X' show; autoload -U compinit; {load}; echo rea''dy\n"
+    ));
+    zsh.until("ready", 1);
+    zsh
 }
 
-impl Zsh {
-    /// With the completions in `fpath`, or read by `source`.
-    fn start(home: &Home, script: &std::path::Path, load: &str) -> Zsh {
-        let mut cmd = shell(home, "script", &["-qec", "zsh -f -i", "/dev/null"]);
-        let mut child = cmd
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script(1) of util-linux is installed");
-        let out = child.stdout.take().unwrap();
-        let mut zsh = Zsh { child, out };
-        let dir = script.parent().unwrap().display();
-        let load = load.replace("DIR", &dir.to_string());
-        zsh.type_in(&format!(
-            "PS1=; show() {{ print -r -- \"<$BUFFER>\"; BUFFER= }}; zle -N show; bindkey '^X' show; autoload -U compinit; {load}; echo rea''dy\n"
-        ));
-        zsh.read_to("ready");
-        zsh
-    }
-
-    fn type_in(&mut self, text: &str) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn read_to(&mut self, end: &str) -> String {
-        let mut seen = vec![];
-        let mut byte = [0];
-        while !String::from_utf8_lossy(&seen).ends_with(end) {
-            let n = self.out.read(&mut byte).unwrap();
-            assert_ne!(n, 0, "zsh ended: {}", String::from_utf8_lossy(&seen));
-            seen.push(byte[0]);
-        }
-        String::from_utf8_lossy(&seen).into_owned()
-    }
-
-    /// What TAB makes of the line, and all that the terminal was sent meanwhile.
-    fn complete(&mut self, typed: &str) -> (String, String) {
-        self.type_in(&format!("{typed}\t\x18"));
-        let shown = self.read_to(">");
-        let line = &shown[shown.rfind('<').unwrap() + 1..shown.len() - 1];
-        (line.to_string(), shown.clone())
-    }
-
-    fn end(mut self) {
-        self.type_in("\x15exit\n");
-        drop(self.child.stdin.take());
-        let mut rest = vec![];
-        self.out.read_to_end(&mut rest).unwrap();
-        self.child.wait().unwrap();
-    }
+/// What TAB makes of the line, and all that the terminal was sent meanwhile.
+fn complete(zsh: &mut Terminal, typed: &str) -> (String, String) {
+    zsh.keys(&format!("{typed}\t\x18"));
+    let shown = zsh.until(">", 1);
+    let line = &shown[shown.rfind('<').unwrap() + 1..shown.len() - 1];
+    (line.to_string(), shown.clone())
 }
 
 #[test]
@@ -204,17 +165,16 @@ fn zsh_completes_from_the_first_tab_on() {
         "fpath=(DIR $fpath); compinit -u -D",
         "compinit -u -D; source DIR/_rch",
     ] {
-        let mut zsh = Zsh::start(&home, &script, load);
+        let mut zsh = zsh(&home, &script, load);
         for (typed, after, listed) in CASES {
-            let (line, shown) = zsh.complete(typed);
+            let (line, shown) = complete(&mut zsh, typed);
             assert_eq!(line, after, "{typed}, {load}");
             assert!(listed.iter().all(|l| shown.contains(l)), "{typed}: {shown}");
         }
-        let (_, shown) = zsh.complete("rch workers ");
+        let (_, shown) = complete(&mut zsh, "rch workers ");
         assert!(
             shown.contains("drain      -- Keep new jobs off a worker"),
             "{shown}"
         );
-        zsh.end();
     }
 }

@@ -9,6 +9,7 @@
 pub mod compare;
 pub mod home;
 pub mod sshd;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
