@@ -343,3 +343,19 @@ fn watch_leaves_the_terminal_clean() {
     typed.keys("\x03");
     typed.until(LEAVE, 1);
 }
+
+/// Output that cannot be written is a failure here, and was a success there.
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let home = Home::new("lost-output");
+    write(&home.project.join("Makefile"), "all:\n\t@echo said\n");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut here = home.command("make");
+    assert!(!here.stdout(full().unwrap()).status().unwrap().success());
+    let mut there = home.rch(&["exec", "--", "make"]);
+    there.env("RCH_REQUIRE_REMOTE", "1").stdout(full().unwrap());
+    let output = there.stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = "rch: cannot write to standard output: no space left on device\n";
+    assert_eq!((said.as_ref(), output.status.code()), (why, Some(123)));
+}

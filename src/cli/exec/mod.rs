@@ -115,6 +115,10 @@ impl<'a> Run<'a> {
                 let program = argv[0].display();
                 self.local(&format!("cannot run '{program}': {}", cause(&error)), false)
             }
+            Ending::Unwritten(error) => {
+                say(error.text());
+                exit::FAILED
+            }
             Ending::Stopped(signal) => leave(Exit::Signal(u8::try_from(signal).unwrap_or(15))),
         }
     }
