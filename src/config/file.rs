@@ -32,6 +32,10 @@ pub struct Setting {
 /// # Errors
 /// A complaint if there is one but it cannot be read.
 pub fn text(path: &Path) -> Result<Option<String>, Complaint> {
+    // Without a home there are no files of the user's: the working directory must not stand in for it.
+    if !path.is_absolute() {
+        return Ok(None);
+    }
     let read = || {
         let mut text = String::new();
         let file = std::fs::File::open(path)?;
