@@ -323,7 +323,7 @@ fn workers_come_and_go_without_a_daemon() {
             .contains("css  builder@css.example.org:2222\n")
     );
     let ran = home.run(&["workers", "add", "css", "other"]);
-    assert!(ran.err.contains("worker 'css' is there twice"), "{ran:?}");
+    assert!(ran.err.contains("worker 'css' is there already"), "{ran:?}");
     let ran = home.run(&["workers", "add", "bad", "-oProxyCommand=x"]);
     assert_eq!(ran.status, Some(120), "{ran:?}");
     let ran = home.run(&["workers", "add", "bad", "--", "-oProxyCommand=x"]);

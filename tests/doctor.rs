@@ -48,6 +48,8 @@ fn a_real_build_proves_that_a_worker_works() {
         hook[1] == "ok" && hook[2].contains(".claude/settings.json"),
         "{hook:?}"
     );
+    let quiet = home.rch(&["--quiet", "doctor"]).output().unwrap();
+    assert_eq!((quiet.stdout.len(), quiet.status.code()), (0, Some(0)));
 }
 
 #[test]

@@ -293,7 +293,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "compilation.build_timeout_secs",
         "tests/fleet/queue.rs",
-        "build_timeout_secs = 1",
+        "build_timeout_secs = ",
     ),
     (
         "compilation.test_timeout_secs",

@@ -206,7 +206,7 @@ fn quiet_says_nothing_of_a_fallback() {
     assert_eq!((out.as_str(), status), (SAID, Some(0)));
     assert_eq!(
         err,
-        "rch: running locally: local: RCH_WORKER names another\n"
+        "rch: running locally: RCH_WORKER names 'nobody', which is no worker\n"
     );
     let quiet = run(&home, &["-q", "exec", "--", "make"], &nobody);
     assert_eq!(quiet, (SAID.into(), String::new(), Some(0)));

@@ -61,10 +61,17 @@ pub(super) fn wrong(step: &str, text: impl Into<String>, hint: impl Into<String>
 
 pub fn main(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
-    let findings = examine(&look);
+    let mut findings = examine(&look);
     let well = findings.iter().all(|f| f.verdict != Verdict::Wrong);
-    let text = report(&look, &findings);
-    Ok(Done::new(text, data(&findings)).answer(well))
+    let data = data(&findings);
+    let text = match (look.quiet, well) {
+        (true, true) => String::new(),
+        (quiet, _) => {
+            findings.retain(|f| !quiet || f.verdict == Verdict::Wrong);
+            report(&look, &findings)
+        }
+    };
+    Ok(Done::new(text, data).answer(well))
 }
 
 fn data(findings: &[Finding]) -> Json {

@@ -437,9 +437,25 @@ impl Desk for Daemon {
             }
             Choice::Nowhere(why) => {
                 self.queue.remove(id);
+                let why = self.unknown_worker(id).unwrap_or(why);
                 self.local(id, &why);
             }
         }
+    }
+}
+
+impl Daemon {
+    /// RCH_WORKER with a name that nobody has is one mistake, not a refusal by each of the others.
+    fn unknown_worker(&self, id: JobId) -> Option<String> {
+        let survey = self.jobs.get(&id)?.survey.as_ref()?;
+        let name = survey.forced.as_ref()?;
+        let known = self.workers.iter().any(|w| w.id().as_str() == name);
+        (!known).then(|| {
+            format!(
+                "RCH_WORKER names '{}', which is no worker",
+                name.escape_debug()
+            )
+        })
     }
 }
 
