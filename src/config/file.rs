@@ -228,6 +228,14 @@ mod tests {
         complaints.into_iter().map(|c| c.0).collect()
     }
 
+    /// With a relative home, what lies in the working directory was read as the user's own.
+    #[test]
+    fn no_file_is_looked_for_where_the_process_happens_to_be() {
+        assert_eq!(text(Path::new("Cargo.toml")), Ok(None));
+        let here = std::env::current_dir().unwrap().join("Cargo.toml");
+        assert!(text(&here).unwrap().is_some());
+    }
+
     #[test]
     fn every_mistake_is_placed_and_has_its_remedy() {
         let cases = [
