@@ -32,6 +32,8 @@ pub struct Master {
     pipes: Pipes,
     state: State,
     readable: bool,
+    /// Until when it is kept; `None` while it is used.
+    until: Option<Instant>,
 }
 
 impl Master {
@@ -56,6 +58,7 @@ impl Master {
             pipes,
             state,
             readable: false,
+            until: None,
         })
     }
 
@@ -117,7 +120,19 @@ impl Master {
         Ok(())
     }
 
+    /// Ends it when nobody has gone through it for as long as it is kept (`None`: for ever).
+    pub fn note_use(&mut self, used: bool, keep: Option<Duration>, now: Instant) {
+        let vacant = !used && self.state == State::Ready;
+        self.until = keep
+            .filter(|_| vacant)
+            .map(|keep| self.until.unwrap_or(now + keep));
+        if self.until.is_some_and(|until| now >= until) {
+            self.end(now);
+        }
+    }
+
     pub fn end(&mut self, now: Instant) {
+        self.until = None;
         self.state = State::Dead;
         self.child.end(now);
         let _ = std::fs::remove_file(&self.control);
@@ -133,7 +148,8 @@ impl Master {
             State::Connecting(until) => Some(until),
             _ => None,
         };
-        [connect, self.child.deadline()].into_iter().flatten().min()
+        let all = [connect, self.until, self.child.deadline()];
+        all.into_iter().flatten().min()
     }
 }
 

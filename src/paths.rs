@@ -14,7 +14,6 @@
         clippy::arithmetic_side_effects
     )
 )]
-use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// Whether `path` is relative, not empty, and holds nothing but names: no `..`, no `.`, no root, no
@@ -53,11 +52,9 @@ fn env_dir(var: &str, fallback: &str) -> PathBuf {
     }
 }
 
-/// `$HOME`, or `/` for a process without one.
+/// `$HOME`; not absolute for a process without one, and then nothing is to be looked for or left there.
 pub fn home() -> PathBuf {
-    std::env::var_os("HOME")
-        .unwrap_or_else(|| OsString::from("/"))
-        .into()
+    std::env::var_os("HOME").unwrap_or_default().into()
 }
 
 /// `~/.config/rch`.

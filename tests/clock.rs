@@ -12,27 +12,6 @@ use common::home::{Home, shared_key};
 use common::sshd::Sshd;
 use common::{sample_crate, write};
 
-/// A worker of which every program lives `skew` seconds away from here.
-fn shifted(skew: i64) -> Sshd {
-    let worker = Sshd::start("css", &shared_key());
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clock/skew.c");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(worker.home().join("skew.so"))
-        .arg(source)
-        .status();
-    assert!(built.unwrap().success());
-    let program = worker.home().join(".local/bin/rch-wkr");
-    std::fs::rename(&program, program.with_extension("real")).unwrap();
-    let script = format!(
-        "#!/bin/sh\nexport LD_PRELOAD=/home/builder/skew.so SKEW={skew}\nexec /home/builder/.local/bin/rch-wkr.real \"$@\"\n"
-    );
-    write(&program, &script);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&program, mode).unwrap();
-    worker
-}
-
 /// What a build tool is told, and how its answers are known.
 struct Tool {
     argv: &'static [&'static str],
@@ -108,7 +87,8 @@ fn build(home: &Home, tool: &Tool, remote: bool) -> (String, bool) {
 }
 
 fn an_hour_off(skew: i64) {
-    let worker = shifted(skew);
+    let worker = Sshd::start("css", &shared_key());
+    worker.shift(skew);
     let mut home = Home::with("clock", &[&worker], 4);
     for (at, tool) in TOOLS.iter().enumerate() {
         home.project = home.path().join(format!("p{at}"));

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::home::Home;
-use common::write;
+use common::home::{Home, shared_key};
+use common::sshd::{Oddities, Sshd};
+use common::{script, write};
 use serde_json::Value;
 
 /// What it finds: (step, verdict, text, hint), and its exit status.
@@ -47,6 +48,8 @@ fn a_real_build_proves_that_a_worker_works() {
         hook[1] == "ok" && hook[2].contains(".claude/settings.json"),
         "{hook:?}"
     );
+    let quiet = home.rch(&["--quiet", "doctor"]).output().unwrap();
+    assert_eq!((quiet.stdout.len(), quiet.status.code()), (0, Some(0)));
 }
 
 #[test]
@@ -160,14 +163,6 @@ fn what_loosens_or_doubles_the_daemon_is_found() {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(path, mode).unwrap();
     };
-    let key = home.path().join("key");
-    write(&key, "");
-    mode(&key, 0o644);
-    let local = "[[workers]]\nid = \"local\"\ntransport = \"local\"\n";
-    fleet(
-        &home,
-        &format!("{local}identity_file = \"{}\"\n", key.display()),
-    );
     let started = home.rch(&["daemon", "start"]).output().unwrap();
     assert!(started.status.success(), "{started:?}");
     mode(&home.path().join(".cache/rch"), 0o777);
@@ -183,17 +178,109 @@ fn what_loosens_or_doubles_the_daemon_is_found() {
     let (found, _) = examine(&home);
     rchd.kill().unwrap();
     rchd.wait().unwrap();
-    let files = at(&found, "files");
-    assert!(
-        files[2].contains("is open to others (mode 0644)"),
-        "{files:?}"
-    );
-    assert!(files[3].starts_with("chmod 600 "), "{files:?}");
     let socket = at(&found, "socket");
     assert_eq!(socket[1], "wrong");
     assert!(socket[3].starts_with("chmod 700 "), "{socket:?}");
     let daemon = at(&found, "daemon");
     assert_eq!(daemon[3], format!("kill {}", rchd.id()), "{daemon:?}");
+}
+
+/// ssh refuses a key that others may read, and no job would go; that was told like a matter of taste.
+#[test]
+fn a_key_that_ssh_refuses_is_wrong_until_its_remedy_is_done() {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::new("doctor-key");
+    let key = home.path().join("a key");
+    std::fs::copy(shared_key(), &key).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, mode).unwrap();
+    fleet(&home, &worker.entry(&key, 4));
+    let (found, status) = examine(&home);
+    let files = at(&found, "files");
+    assert_eq!((files[1].as_str(), status), ("wrong", Some(1)), "{found:?}");
+    assert!(
+        files[2].contains("(mode 0644); ssh refuses it"),
+        "{files:?}"
+    );
+    assert_eq!(at(&found, "worker css")[1], "wrong", "ssh refuses it, too");
+    let remedy = home.command("sh").args(["-c", &files[3]]).status();
+    assert!(remedy.unwrap().success(), "{files:?}");
+    // Where nothing uses the key, its mode is no hindrance.
+    let (found, status) = examine(&home);
+    assert_eq!(status, Some(0), "{found:?}");
+    assert_eq!(at(&found, "files")[1], "ok");
+}
+
+/// What it finds where this is the only worker.
+fn odd_worker(name: &str, worker: &Sshd) -> (Vec<[String; 4]>, Option<i32>) {
+    examine(&Home::with(&format!("doctor-{name}"), &[worker], 4))
+}
+
+#[test]
+fn a_worker_with_a_wrong_clock_is_noted() {
+    let worker = Sshd::start("css", &shared_key());
+    worker.shift(-3600);
+    let (found, status) = odd_worker("clock", &worker);
+    let clock = at(&found, "worker css");
+    let (text, hint) = (&clock[2], &clock[3]);
+    let behind = text.starts_with("its clock is ") && text.ends_with(" behind");
+    assert!(behind && clock[1] == "note", "{found:?}");
+    assert_eq!(hint, "run an NTP client there");
+    assert_eq!(
+        (at(&found, "trial css")[1].as_str(), status),
+        ("ok", Some(0))
+    );
+}
+
+#[test]
+fn a_worker_with_an_old_rsync_is_noted() {
+    let worker = Sshd::start("css", &shared_key());
+    let rsync = "#!/bin/sh\necho 'rsync  version 3.1.2  protocol version 31'\n";
+    script(&worker.home().join("old/rsync"), rsync);
+    worker.wrap("export PATH=/home/builder/old:$PATH", "$real");
+    let (found, status) = odd_worker("rsync", &worker);
+    let rsync = at(&found, "worker css");
+    assert_eq!(rsync[1], "note", "{found:?}");
+    assert_eq!(rsync[2], "rsync 3.1.2 there has known holes");
+    assert_eq!(rsync[3], "install rsync 3.4.0 or newer on the worker");
+    assert_eq!(status, Some(0));
+}
+
+/// As where the sysctl user.max_user_namespaces is 0: in a namespace of its own it can be.
+#[test]
+fn a_worker_that_forbids_namespaces_is_noted() {
+    let worker = Sshd::start("css", &shared_key());
+    worker.wrap(
+        "",
+        "unshare --user --map-current-user --keep-caps sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all --bounding-set=-all \"$@\"' sh $real",
+    );
+    let (found, status) = odd_worker("spaces", &worker);
+    let spaces = at(&found, "worker css");
+    assert_eq!(spaces[1], "note", "{found:?}");
+    assert!(spaces[2].starts_with("jobs do not see the project at its own path: "));
+    assert!(spaces[3].contains("user namespaces"), "{spaces:?}");
+    assert_eq!(
+        (at(&found, "trial css")[1].as_str(), status),
+        ("ok", Some(0))
+    );
+}
+
+/// Of a disk with nothing left on it no word was said, and the compiler that could not write was taken
+/// for one that refused the program.
+#[test]
+fn a_worker_whose_disk_is_full_is_wrong() {
+    let odd = Oddities {
+        home_mib: Some(1),
+        ..Oddities::default()
+    };
+    let worker = Sshd::odd("css", &shared_key(), &odd);
+    let (found, status) = odd_worker("disk", &worker);
+    let disk = at(&found, "worker css");
+    assert!(disk[2].ends_with(" free on its disk"), "{found:?}");
+    assert_eq!(disk[3], "free some space there");
+    let trial = at(&found, "trial css");
+    assert_eq!((trial[1].as_str(), status), ("wrong", Some(1)), "{found:?}");
+    assert_eq!(trial[3], "free some space there", "{found:?}");
 }
 
 /// The compiler of this machine decides where jobs go: a worker without it is named, with the command
@@ -204,12 +291,10 @@ fn a_toolchain_that_a_worker_lacks_is_named() {
     let started = home.rch(&["daemon", "start"]).output().unwrap();
     assert!(started.status.success(), "{started:?}");
     let rustc = home.path().join("bin/rustc");
-    write(
+    script(
         &rustc,
         "#!/bin/sh\necho 'rustc 1.2.3 (abcdef 2015-08-03)'\n",
     );
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&rustc, open).unwrap();
     let mut doctor = home.rch(&["--json", "doctor"]);
     let path = std::env::var("PATH").unwrap();
     let bin = rustc.parent().unwrap().display().to_string();

@@ -444,6 +444,28 @@ fn a_full_disk_on_the_worker_means_local() {
     falls_back(&home, &[], "no space left on device");
 }
 
+/// The tree fits, what is made of it does not: that was passed on as the command's own failure. Make
+/// removes what it could not finish, so that there is room again when the command has ended.
+#[test]
+fn a_disk_that_fills_up_during_the_build_means_local() {
+    let odd = Oddities {
+        home_mib: Some(2),
+        ..Oddities::default()
+    };
+    let worker = Sshd::odd("css", &shared_key(), &odd);
+    let home = Home::with("filled", &[&worker], 4);
+    let makefile = ".DELETE_ON_ERROR:\nlarge:\n\thead -c 4000000 /dev/zero > $@\n";
+    write(&home.project.join("Makefile"), makefile);
+    let output = home.rch(&["exec", "--", "make"]).output().unwrap();
+    let story = home.story(&["make"], &output);
+    assert!(output.status.success(), "{story}");
+    let large = std::fs::metadata(home.project.join("large")).unwrap();
+    assert_eq!(large.len(), 4_000_000, "{story}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let why = "rch: running locally: worker css: the disk is full there\n";
+    assert!(stderr.contains(why), "{story}");
+}
+
 /// A project that is worth rsync, with names that rsync treats in ways of its own.
 fn large(dir: &Path) {
     write(

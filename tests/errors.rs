@@ -155,6 +155,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "rch daemon logs",
             "CONFIG '[general]\\nsocket_path = \"rch.sock\"\\n' > config.toml ;; rch status",
             "cd / ;; HOME=here rch status",
+            "env -u HOME rch hook install",
             "mkdir -p bin ~/.cache && cp $(command -v rch) bin ;; bin/rch daemon start",
             "touch ~/.cache ;; rch daemon start",
             "touch ~/.cache ;; rchd",

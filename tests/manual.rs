@@ -122,6 +122,37 @@ fn every_command_and_flag_is_in_rch_1_and_no_other() {
     assert_eq!(commands, COMMANDS.len());
 }
 
+/// A bracket that closes in the wrong place reads as if the operand were part of the flags.
+#[test]
+fn the_usage_lines_of_rch_1_are_those_of_help() {
+    let page = root().join("man/rch.1");
+    let output = Command::new("mandoc")
+        .args(["-T", "utf8", "-O", "width=300"])
+        .arg(&page)
+        .output()
+        .expect("mandoc is not installed");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    // Bold and underlined text is struck over itself.
+    let mut plain = String::new();
+    for c in shown.chars() {
+        match c {
+            '\u{8}' => drop(plain.pop()),
+            c => plain.push(c),
+        }
+    }
+    for command in COMMANDS {
+        let usage = rch::cli::help::usage(command);
+        let usage = usage.strip_prefix("rch ").unwrap();
+        let usage = usage
+            .replace("...", " ...")
+            .replace('|', " | ")
+            .replace('\'', "");
+        // A short one shares its line with what is said of it.
+        let found = |l: &str| l.trim() == usage || l.trim().starts_with(&format!("{usage}  "));
+        assert!(plain.lines().any(found), "{usage}");
+    }
+}
+
 #[test]
 fn every_status_and_error_code_is_in_rch_1() {
     let page = page("rch.1");

@@ -8,7 +8,8 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::home::Home;
+use common::home::{Home, shared_key};
+use common::sshd::Sshd;
 use common::write;
 use rch::config::keys::{KEYS, Key, Scope};
 use rch::config::vars::VARS;
@@ -292,7 +293,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "compilation.build_timeout_secs",
         "tests/fleet/queue.rs",
-        "build_timeout_secs = 3",
+        "build_timeout_secs = ",
     ),
     (
         "compilation.test_timeout_secs",
@@ -313,7 +314,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "transfer.ssh_control_persist_secs",
         "tests/settings.rs",
-        "ssh_control_persist_secs = 0",
+        "ssh_control_persist_secs = 1",
     ),
     ("output.stream_mode", "tests/terminal.rs", "RCH_STREAM_MODE"),
     (
@@ -544,7 +545,7 @@ fn an_idle_connection_is_kept_as_long_as_it_says() {
     let other = home.project.with_file_name("other");
     write(
         &home.path().join(".config/rch/config.toml"),
-        "[transfer]\nssh_control_persist_secs = 0\n[compilation]\nbuild_slots = 1\n",
+        "[transfer]\nssh_control_persist_secs = 1\n[compilation]\nbuild_slots = 1\n",
     );
     write(
         &home.path().join(".config/rch/workers.toml"),
@@ -570,6 +571,68 @@ fn an_idle_connection_is_kept_as_long_as_it_says() {
         (home.status().workers[0].sessions == 1).then_some(())
     });
     std::fs::remove_file(&go).unwrap();
+}
+
+/// ssh masters that are children of the daemon.
+fn masters(home: &Home) -> usize {
+    let parent = home.daemon_pid();
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let is_master = |pid: &&str| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"ssh\0-M\0")
+    };
+    let children = children.unwrap();
+    children.split_whitespace().filter(is_master).count()
+}
+
+/// The ninth session needs a second connection. It was kept for ever, with nobody going through it.
+#[test]
+fn an_ssh_connection_that_nobody_uses_is_closed() {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::with("persist-ssh", &[&worker], 9);
+    let config = home.path().join(".config/rch/config.toml");
+    write(
+        &config,
+        "[transfer]\nssh_control_persist_secs = 0\n[compilation]\nbuild_slots = 1\n",
+    );
+    write(
+        &home.project.join("Makefile"),
+        "slow:\n\t@until [ -e /home/builder/go ]; do sleep 0.05; done\nquick:\n\t@echo done\n",
+    );
+    let jobs: Vec<_> = (0..9)
+        .map(|n| {
+            let mut cmd = home.rch(&["exec", "--", "make", "slow"]);
+            cmd.arg(format!("N={n}")).env("RCH_REQUIRE_REMOTE", "1");
+            cmd.spawn().unwrap()
+        })
+        .collect();
+    common::wait_for("nine sessions", || {
+        let there = home.socket().exists() && home.status().workers[0].sessions == 9;
+        there.then_some(())
+    });
+    assert_eq!(masters(&home), 2);
+    write(&worker.home().join("go"), "");
+    for mut job in jobs {
+        assert!(job.wait().unwrap().success());
+    }
+    // As with ssh, no time is for ever.
+    assert_eq!((home.status().workers[0].sessions, masters(&home)), (9, 2));
+    write(&config, "[transfer]\nssh_control_persist_secs = 1\n");
+    said(&home, &["daemon", "reload"], &[]);
+    common::wait_for("the second connection's end", || {
+        let left = (home.status().workers[0].sessions, masters(&home));
+        (left == (1, 1)).then_some(())
+    });
+    assert!(home.exec(&["make", "quick"]).status.success());
+    let text = worker
+        .entry(&home.key(), 9)
+        .replace("\n\n", "\nenabled = false\n");
+    write(&home.path().join(".config/rch/workers.toml"), &text);
+    said(&home, &["daemon", "reload"], &[]);
+    common::wait_for("the end of all connections to a disabled worker", || {
+        (masters(&home) == 0).then_some(())
+    });
+    assert!(!home.log().contains("connecting again"), "{}", home.log());
 }
 
 #[test]

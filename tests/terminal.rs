@@ -1,4 +1,5 @@
-//! `rch exec` as a person sees it: on a terminal, with its flags, output modes and a dry run.
+//! `rch exec` as a person sees it: on a terminal, with its flags, output modes and a dry run; and
+//! `rch status --watch`.
 //!
 //! The terminal is a real one, made by script(1); what it would show is worked out from the bytes. The
 //! worker is this machine (the local transport), because what is looked at is the client. A job that
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use common::home::Home;
+use common::terminal::Terminal;
 use common::write;
 
 /// Waits for the file `go`, and makes `out`.
@@ -306,4 +308,56 @@ fn a_dry_run_says_what_would_happen_and_runs_here() {
     );
     let nobody = "rch: RCH_WORKER names 'nobody', and there is no such worker\nrch: no worker can";
     assert!(err.contains(nobody), "{err}");
+}
+
+/// On a terminal: drawn in place on the alternate screen, and what ends it leaves the terminal as it was.
+/// Ctrl-\ and Ctrl-Z once left a hidden cursor on a strange screen.
+#[test]
+fn watch_leaves_the_terminal_clean() {
+    const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+    const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+    let home = Home::new("watch");
+    let started = home.rch(&["daemon", "start"]).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let mut like = home.rch(&[]);
+    like.env("RCH", common::bin("rch")).env("PS1", "$ ");
+    let mut typed = Terminal::start(&like, "bash --norc --noprofile -i");
+    for key in ["\x03", "\x1c"] {
+        typed.keys("$RCH status --watch; echo status $?\n");
+        typed.until(ENTER, 1);
+        let pages = typed.until("\x1b[H", 2);
+        assert!(
+            !pages.contains("\n\n"),
+            "every line end of a page clears its line: {pages:?}"
+        );
+        typed.keys(key);
+        typed.until(LEAVE, 1);
+        typed.until("status 0", 1);
+    }
+    typed.keys("$RCH status --watch\n");
+    typed.until(ENTER, 1);
+    typed.keys("\x1a");
+    typed.until(LEAVE, 1);
+    typed.until("Stopped", 1);
+    typed.keys("fg\n");
+    typed.until(ENTER, 1);
+    typed.until("\x1b[H", 2);
+    typed.keys("\x03");
+    typed.until(LEAVE, 1);
+}
+
+/// Output that cannot be written is a failure here, and was a success there.
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let home = Home::new("lost-output");
+    write(&home.project.join("Makefile"), "all:\n\t@echo said\n");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut here = home.command("make");
+    assert!(!here.stdout(full().unwrap()).status().unwrap().success());
+    let mut there = home.rch(&["exec", "--", "make"]);
+    there.env("RCH_REQUIRE_REMOTE", "1").stdout(full().unwrap());
+    let output = there.stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = "rch: cannot write to standard output: no space left on device\n";
+    assert_eq!((said.as_ref(), output.status.code()), (why, Some(123)));
 }

@@ -5,10 +5,16 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use rch::bytes::Malformed;
 use rch::error::cause;
+use rch::sys::fs::free_bytes;
 use rch::wire::worker::{Fault, FromWorker};
+
+/// Bytes. A command that fails with less than this to write on has most likely failed for want of it;
+/// compilers word that in many ways, and remove what they could not finish, which is no more than this.
+const NEXT_TO_NOTHING: u64 = 64 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
@@ -45,6 +51,12 @@ impl Wrong {
             text: self.text,
         }
     }
+}
+
+/// Whether a disk that a job writes to is as good as full.
+pub fn is_full(dirs: &[&Path]) -> bool {
+    let full = |dir: &&Path| free_bytes(dir).is_ok_and(|free| free < NEXT_TO_NOTHING);
+    dirs.iter().any(full)
 }
 
 impl From<Malformed> for Wrong {

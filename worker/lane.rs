@@ -17,7 +17,7 @@ use rch::time::{self, Stamp};
 use rch::wire::worker::{Base, Name, Open};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::fault::{Done, Sentence, Wrong};
+use crate::fault::{self, Done, Sentence, Wrong};
 use crate::state::State;
 use crate::tree::Tree;
 
@@ -290,6 +290,11 @@ impl Lane {
         self.state.ended = time::now().max(self.state.ended);
         self.state.clean = true;
         self.save()
+    }
+
+    /// Whether there is no room for what a job makes.
+    pub fn is_full(&self) -> bool {
+        fault::is_full(&[&self.dir, Path::new("/tmp")])
     }
 
     /// Whether a commit stands, without which there is nothing to run.

@@ -422,6 +422,9 @@ impl Session {
             return self.installed(installing, running.verdict.as_ref());
         }
         match running.verdict {
+            Some(FromWorker::Exited { exit, .. }) if !exit.success() && lane.is_full() => {
+                Err(Wrong::new(Fault::DiskFull, "the disk is full there"))
+            }
             Some(exited @ FromWorker::Exited { .. }) => {
                 let told = running.told.as_ref();
                 let told = told.and_then(|env| program::take(lane, env, &running.remap[0]));

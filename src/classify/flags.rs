@@ -76,10 +76,19 @@ impl Value<'_> {
     }
 }
 
+/// A flag as it was given.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub flag: &'static Flag,
+    /// That one of the flag's names which was used.
+    pub name: &'static str,
+    pub value: Option<Value<'a>>,
+}
+
 /// What stands at the front of the words.
 #[derive(Debug)]
 pub enum Item<'a> {
-    Option(&'static Flag, Option<Value<'a>>),
+    Option(Given<'a>),
     /// A word that is no option; the flag says whether it may be several.
     Operand(&'a Word<'a>),
     /// `--`.
@@ -120,9 +129,14 @@ impl<'a> Walk<'a> {
         Some(first)
     }
 
-    fn find(&self, name: &[u8]) -> Option<&'static Flag> {
-        let named = |f: &&Flag| f.names.iter().any(|n| is(name, n));
-        self.tables.iter().find_map(|t| t.iter().find(named))
+    /// The flag of this name, without a value.
+    fn find(&self, name: &[u8]) -> Option<Given<'a>> {
+        let named = |flag: &'static Flag| {
+            let name = flag.names.iter().find(|n| is(name, n))?;
+            let value = None;
+            Some(Given { flag, name, value })
+        };
+        self.tables.iter().find_map(|t| t.iter().find_map(named))
     }
 
     /// The next option or operand; `None` at the end.
@@ -162,12 +176,13 @@ impl<'a> Walk<'a> {
             None => return Err(unfixed(text)),
         };
         let unknown = || Refusal::new(Why::Unknown, text);
-        let flag = self.find(name).ok_or_else(unknown)?;
-        match attached {
-            Some(_) if flag.takes == Takes::Nothing => Err(unknown()),
-            Some(text) => Ok(Item::Option(flag, Some(Value { text, whole }))),
-            None => self.value(flag).map(|v| Item::Option(flag, v)),
-        }
+        let given = self.find(name).ok_or_else(unknown)?;
+        let value = match attached {
+            Some(_) if given.flag.takes == Takes::Nothing => return Err(unknown()),
+            Some(text) => Some(Value { text, whole }),
+            None => self.value(given.flag)?,
+        };
+        Ok(Item::Option(Given { value, ..given }))
     }
 
     /// One letter of `-x`, `-xVALUE`, `-x=VALUE`, `-abc`, `-x VALUE`.
@@ -175,7 +190,8 @@ impl<'a> Walk<'a> {
         let shape = word.shape;
         let unknown = || Refusal::new(Why::Unknown, &word.text);
         let (&first, rest) = letters.split_first().ok_or_else(unknown)?;
-        let flag = self.find(&[b'-', first]).ok_or_else(unknown)?;
+        let given = self.find(&[b'-', first]).ok_or_else(unknown)?;
+        let flag = given.flag;
         let whole = shape == Shape::Fixed;
         if flag.takes == Takes::Nothing {
             match (rest.is_empty(), whole) {
@@ -183,17 +199,19 @@ impl<'a> Walk<'a> {
                 (true, false) => return Err(unfixed(&word.text)),
                 (false, _) => self.cluster = Some((rest, word)),
             }
-            return Ok(Item::Option(flag, None));
+            return Ok(Item::Option(given));
         }
         if rest.is_empty() && whole {
-            return self.value(flag).map(|v| Item::Option(flag, v));
+            let value = self.value(flag)?;
+            return Ok(Item::Option(Given { value, ..given }));
         }
         let sure = shape == Shape::Number || (shape == Shape::One && word.tail);
         if rest.is_empty() && !sure && !(shape == Shape::One && self.survives_empty(flag)) {
             return Err(unfixed(&word.text));
         }
         let text = rest.strip_prefix(b"=").unwrap_or(rest);
-        Ok(Item::Option(flag, Some(Value { text, whole })))
+        let value = Some(Value { text, whole });
+        Ok(Item::Option(Given { value, ..given }))
     }
 
     /// Whether `-x"$V"` is still read alike with an empty `V`, when `-x` looks at the next word.
@@ -204,7 +222,7 @@ impl<'a> Walk<'a> {
         // Swallowed as a value, the next word must not leave one of its own behind.
         let lone = |w: &Word<'_>| {
             self.find(&w.text)
-                .is_some_and(|f| f.takes == Takes::Nothing)
+                .is_some_and(|g| g.flag.takes == Takes::Nothing)
         };
         match flag.takes {
             Takes::Value => next.is_none_or(|w| dashed(w) && lone(w)) && after.is_none_or(dashed),
@@ -270,8 +288,8 @@ fn open_start(word: Option<&Word<'_>>) -> Result<bool, Refusal> {
 ///
 /// # Errors
 /// The flag forbids sending the command away.
-pub fn apply(flag: &Flag, value: Option<Value<'_>>, facts: &mut Facts) -> Result<(), Refusal> {
-    let name = flag.names.first().copied().unwrap_or("");
+pub fn apply(given: Given<'_>, facts: &mut Facts) -> Result<(), Refusal> {
+    let Given { flag, name, value } = given;
     let refuse = |why| Err(Refusal::new(why, name.as_bytes()));
     match flag.act {
         Act::Veto(why) => return refuse(why),
@@ -281,7 +299,7 @@ pub fn apply(flag: &Flag, value: Option<Value<'_>>, facts: &mut Facts) -> Result
                 return refuse(Why::Query);
             }
         }
-        Act::Manifest if name == "-f" && value.is_some_and(|v| v.may_be(b"-")) => {
+        Act::Manifest if flag.names.contains(&"-f") && value.is_some_and(|v| v.may_be(b"-")) => {
             return refuse(Why::Stdin);
         }
         act => facts.note(act, value),

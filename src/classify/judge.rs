@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use super::flags::{self, Flag, Item, Walk};
+use super::flags::{self, Flag, Given, Item, Walk};
 use super::table::{NEVER, Operands, ROWS, Rest, Row};
 use super::targets::{self, Target};
 use super::{Accepted, Facts, Kind, Refusal, Tool, Why, cc, facts, is, names, tables};
@@ -67,7 +67,7 @@ fn find_row<'a>(
     }
     loop {
         match walk.item()? {
-            Some(Item::Option(flag, value)) => flags::apply(flag, value, facts)?,
+            Some(Item::Option(given)) => flags::apply(given, facts)?,
             Some(Item::Operand(word)) => return subcommand(tool, Some(word), walk.rest(), facts),
             Some(Item::End) | None => return subcommand(tool, None, walk.rest(), facts),
         }
@@ -133,7 +133,7 @@ impl Judged {
     fn walk(&mut self, walk: &mut Walk<'_>) -> Result<(), Refusal> {
         while let Some(item) = walk.item()? {
             match item {
-                Item::Option(flag, value) => self.option(flag, value)?,
+                Item::Option(given) => self.option(given)?,
                 Item::Operand(word) if self.row.operands == Operands::Program => {
                     self.facts.operands.push(facts::os(&word.text));
                     return Ok(());
@@ -145,13 +145,9 @@ impl Judged {
         Ok(())
     }
 
-    fn option(
-        &mut self,
-        flag: &'static Flag,
-        value: Option<flags::Value<'_>>,
-    ) -> Result<(), Refusal> {
-        flags::apply(flag, value, &mut self.facts)?;
-        if let (flags::Act::Target, Some(v)) = (flag.act, value) {
+    fn option(&mut self, given: Given<'_>) -> Result<(), Refusal> {
+        flags::apply(given, &mut self.facts)?;
+        if let (flags::Act::Target, Some(v)) = (given.flag.act, given.value) {
             if !v.whole {
                 return Err(Refusal::new(Why::Unfixed, v.text));
             }
@@ -244,7 +240,7 @@ impl Judged {
                     Walk::new(walk.rest(), &[tables::native::MAKE, tables::native::NINJA]);
                 while let Some(item) = inner.item()? {
                     match item {
-                        Item::Option(flag, value) => self.native(flag, value)?,
+                        Item::Option(given) => self.native(given)?,
                         Item::Operand(word) => self.make_word(word)?,
                         Item::End => return Err(Refusal::new(Why::Unknown, b"--")),
                     }
@@ -255,16 +251,11 @@ impl Judged {
     }
 
     /// A flag for the build system beneath cmake, which may be either: only those alike in both.
-    fn native(
-        &mut self,
-        flag: &'static Flag,
-        value: Option<flags::Value<'_>>,
-    ) -> Result<(), Refusal> {
-        let name = flag.names.first().copied().unwrap_or("");
-        match name {
-            "-j" => flags::apply(flag, value, &mut self.facts),
+    fn native(&mut self, given: Given<'_>) -> Result<(), Refusal> {
+        match given.flag.names.first().copied().unwrap_or("") {
+            "-j" => flags::apply(given, &mut self.facts),
             "-k" | "-l" | "-i" | "-B" | "-w" | "-d" | "-O" => Ok(()),
-            _ => Err(Refusal::new(Why::Unknown, name.as_bytes())),
+            _ => Err(Refusal::new(Why::Unknown, given.name.as_bytes())),
         }
     }
 

@@ -253,6 +253,22 @@ mod tests {
         }
     }
 
+    /// `make -v` was said to ask a question by `-h`, the first name of the row they share.
+    #[test]
+    fn the_word_that_decides_is_the_one_that_was_given() {
+        for (text, word) in [
+            ("make -v", "-v"),
+            ("make -sv", "-v"),
+            ("make --recon", "--recon"),
+            ("cargo -V build", "-V"),
+            ("cargo build --help", "--help"),
+            ("ninja -C b -t clean", "-t"),
+            ("cmake --build b -- --touch", "--touch"),
+        ] {
+            assert_eq!(of(text).unwrap_err().word, word, "{text}");
+        }
+    }
+
     #[test]
     fn the_threshold_tells_the_known_from_the_invented() {
         let args: Vec<OsString> = vec!["make".into(), "frobnicate".into()];

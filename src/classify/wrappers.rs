@@ -4,7 +4,7 @@
 //! does not end at `10`. A wrapper that would print the inserted words (`time -v`, `timeout -v`),
 //! clear the environment, fork into the background or only ask a question is not seen through.
 
-use super::flags::{Act, Flag, Item, Takes, Walk};
+use super::flags::{Act, Flag, Given, Item, Takes, Walk};
 use super::table::flag;
 use super::{Refusal, Why, is};
 use crate::shell::{Shape, Word};
@@ -188,9 +188,9 @@ impl Wrapper {
         loop {
             let before = walk.rest();
             match walk.item()? {
-                Some(Item::Option(flag, value)) => {
+                Some(Item::Option(Given { flag, name, value })) => {
                     if let Veto(why) = flag.act {
-                        return Err(Refusal::new(why, self.name.as_bytes()));
+                        return Err(Refusal::new(why, name.as_bytes()));
                     }
                     // `%C` in time's format is the command's own text.
                     let shown = |v: &[u8]| memchr::memmem::find(v, b"%C").is_some();

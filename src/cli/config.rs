@@ -14,7 +14,7 @@ use super::{Outcome, exit};
 use crate::config::keys::{KEYS, Key, SECTIONS, Scope};
 use crate::config::layers::{self, Settings};
 use crate::config::workers as fleet;
-use crate::config::{Complaint, Source, edit, objections};
+use crate::config::{Complaint, Source, Worker, edit, objections};
 use crate::error::Error;
 use crate::nearest::nearest;
 
@@ -83,7 +83,14 @@ pub fn init(call: &Call) -> Outcome {
 }
 
 /// Everything that is wrong anywhere.
-pub fn faults() -> Vec<Complaint> {
+fn faults() -> Vec<Complaint> {
+    let (mut out, workers) = in_files();
+    out.extend(objections::advice(&workers));
+    out
+}
+
+/// What is wrong with the text of the files, and the workers they name nonetheless.
+pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     let settings = settings();
     let fleet = fleet::read(&fleet::file());
     let mut all = settings.contradictions();
@@ -93,12 +100,11 @@ pub fn faults() -> Vec<Complaint> {
     let mut fleet_faults = [fleet.errors, fleet.warnings].concat();
     fleet_faults.sort_by_key(Complaint::place);
     out.extend(fleet_faults);
-    out.extend(objections::advice(&fleet.workers));
-    out
+    (out, fleet.workers)
 }
 
 /// Preferred workers that do not exist.
-fn strangers(settings: &Settings, workers: &[crate::config::Worker]) -> Vec<Complaint> {
+fn strangers(settings: &Settings, workers: &[Worker]) -> Vec<Complaint> {
     let ids = || workers.iter().map(|w| w.id.as_str());
     let config = settings.config();
     let unknown = config

@@ -12,7 +12,7 @@ use super::out::{Done, Fail, Ink, Look, clean};
 use super::parse::Call;
 use super::{Outcome, agents, compilers, config as config_command, link, machine, probe, trial};
 use crate::client::Daemon;
-use crate::config::{Config, Transport, Worker};
+use crate::config::{Complaint, Config, Transport, Worker, objections};
 use crate::wire;
 use crate::wire::client::Ask;
 use crate::wire::status::{Probe, Status};
@@ -61,10 +61,17 @@ pub(super) fn wrong(step: &str, text: impl Into<String>, hint: impl Into<String>
 
 pub fn main(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
-    let findings = examine(&look);
+    let mut findings = examine(&look);
     let well = findings.iter().all(|f| f.verdict != Verdict::Wrong);
-    let text = report(&look, &findings);
-    Ok(Done::new(text, data(&findings)).answer(well))
+    let data = data(&findings);
+    let text = match (look.quiet, well) {
+        (true, true) => String::new(),
+        (quiet, _) => {
+            findings.retain(|f| !quiet || f.verdict == Verdict::Wrong);
+            report(&look, &findings)
+        }
+    };
+    Ok(Done::new(text, data).answer(well))
 }
 
 fn data(findings: &[Finding]) -> Json {
@@ -159,15 +166,25 @@ fn examine(look: &Look) -> Vec<Finding> {
 }
 
 fn files() -> Vec<Finding> {
-    let faults = config_command::faults();
-    if faults.is_empty() {
-        return vec![ok("files", "the configuration has no fault")];
+    let (faults, workers) = config_command::in_files();
+    let mut found: Vec<Finding> = faults.iter().map(|f| fault(Verdict::Note, f)).collect();
+    for worker in &workers {
+        let used = worker.enabled && worker.transport == Transport::Ssh;
+        let verdict = if used { Verdict::Wrong } else { Verdict::Note };
+        found.extend(objections::key_fault(worker).map(|f| fault(verdict, &f)));
     }
-    let each = |fault: &crate::config::Complaint| {
-        let (text, hint) = fault.parts();
-        note("files", text, hint.unwrap_or("correct it"))
-    };
-    faults.iter().map(each).collect()
+    if found.is_empty() {
+        found.push(ok("files", "the configuration has no fault"));
+    }
+    found
+}
+
+fn fault(verdict: Verdict, fault: &Complaint) -> Finding {
+    let (text, hint) = fault.parts();
+    Finding {
+        verdict,
+        ..note("files", text, hint.unwrap_or("correct it"))
+    }
 }
 
 fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {

@@ -41,7 +41,7 @@ fn overview(look: &Look) -> String {
     out.push_str(&look.heading("Usage"));
     out.push_str("  rch [FLAG...] COMMAND [ARG...]\n\n");
     out.push_str(&look.heading("Commands"));
-    for command in COMMANDS {
+    for command in COMMANDS.iter().filter(|c| c.is_for_people()) {
         out.push_str(&entry(&command.name(), command.about));
     }
     out.push('\n');
@@ -54,7 +54,7 @@ fn listing(look: &Look, words: &[String], group: &[&Command]) -> String {
     let mut out = look.heading("Usage");
     out.push_str(&format!("  rch {} COMMAND [ARG...]\n\n", words.join(" ")));
     out.push_str(&look.heading("Commands"));
-    for command in group {
+    for command in group.iter().filter(|c| c.is_for_people()) {
         out.push_str(&entry(
             &command.words[words.len()..].join(" "),
             command.about,

@@ -31,6 +31,7 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
+use crate::error::Error;
 use crate::{exit, hook};
 
 use out::{Done, Fail, Look};
@@ -44,7 +45,7 @@ pub fn main(args: Vec<OsString>) -> i32 {
         return status;
     }
     if let Err(why) = out::fill_descriptors() {
-        out::complain(&crate::error::Error::new(why));
+        out::complain(&Error::new(why));
         return exit::FAILED;
     }
     let mut given = Given::default();
@@ -70,5 +71,22 @@ fn run(call: &parse::Call) -> i32 {
         unreachable!("BUG: a raw command was parsed");
     };
     let look = Look::here(&call.given);
-    out::finish(&look, &call.command.name(), command(call))
+    let outcome = at_home(call).and_then(|()| command(call));
+    out::finish(&look, &call.command.name(), outcome)
+}
+
+/// Commands that need no file of the user's.
+const ANYWHERE: [&str; 2] = ["classify", "completions"];
+
+/// What is the user's would else be looked for, and left, wherever the command is called.
+fn at_home(call: &parse::Call) -> Result<(), Fail> {
+    let home = crate::paths::home();
+    if home.is_absolute() || ANYWHERE.contains(&call.command.words[0]) {
+        return Ok(());
+    }
+    let error = Error::new(match home.as_os_str().is_empty() {
+        true => "'HOME' is not set".into(),
+        false => format!("'HOME' is '{}', which is not absolute", home.display()),
+    });
+    Err(Fail::system(error.hint("set it to your home directory")))
 }

@@ -143,10 +143,10 @@ fn incomplete(words: &[String]) -> Error {
     Error::new(format!("'rch {group}' needs a command")).hint(format!("one of {}", next.join(", ")))
 }
 
-/// The words that may follow `before`, each once.
+/// The words that a person may type behind `before`, each once.
 pub fn next_words(before: &[String]) -> Vec<&'static str> {
     let mut next: Vec<&str> = vec![];
-    for command in COMMANDS {
+    for command in COMMANDS.iter().filter(|c| c.is_for_people()) {
         let fits = command.words.iter().zip(before).all(|(a, b)| a == b);
         if let (true, Some(word)) = (fits, command.words.get(before.len()))
             && !next.contains(word)

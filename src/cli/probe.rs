@@ -132,16 +132,15 @@ pub fn imperfections(p: &Probe) -> Vec<(String, String)> {
             "install rsync 3.4.0 or newer on the worker".into(),
         ));
     }
-    if p.free_mib > 0 && p.free_mib < 10 * 1024 {
+    if p.free_mib < 10 * 1024 {
         out.push((
             format!("{} free on its disk", super::grid::bytes(p.free_mib << 20)),
             "free some space there".into(),
         ));
     }
     if p.clock_offset_ms.abs() > 60_000.0 {
-        let off = crate::time::human(std::time::Duration::from_millis(
-            p.clock_offset_ms.abs() as u64
-        ));
+        let secs = (p.clock_offset_ms.abs() / 1000.0).round();
+        let off = crate::time::human(std::time::Duration::from_secs(secs as u64));
         let way = if p.clock_offset_ms > 0.0 {
             "ahead"
         } else {

@@ -36,6 +36,8 @@ pub struct Operands {
 pub enum What {
     Nothing,
     Worker,
+    Job,
+    Folder,
     Key,
     Command,
     Shell,
@@ -69,6 +71,11 @@ impl Command {
     pub fn name(&self) -> String {
         self.words.join(" ")
     }
+
+    /// Programs call the others.
+    pub fn is_for_people(&self) -> bool {
+        !self.examples.is_empty()
+    }
 }
 
 const fn switch(long: &'static str, help: &'static str) -> Flag {
@@ -101,7 +108,8 @@ const fn operands(shown: &'static str, min: usize, max: usize, what: What) -> Op
 }
 
 const NONE: Operands = operands("", 0, 0, What::Nothing);
-const JOB: Operands = operands("JOB", 1, 1, What::Nothing);
+const JOB: Operands = operands("JOB", 1, 1, What::Job);
+const FOLDER: Operands = operands("[DIR]", 0, 1, What::Folder);
 const WORKER: Operands = operands("ID", 1, 1, What::Worker);
 const WORKERS: Operands = operands("[ID...]", 0, usize::MAX, What::Worker);
 
@@ -201,7 +209,7 @@ commands! {
         Run::Own(daemon::status);
     ["daemon", "reload"] NONE,
         "Have the daemon read its configuration again",
-        "A file with mistakes changes nothing.", [], [("rch daemon reload", "after a change by hand")],
+        "A file with mistakes changes nothing: the first of them is shown, and the status is 123.", [], [("rch daemon reload", "after a change by hand")],
         Run::Own(daemon::reload);
     ["daemon", "logs"] NONE,
         "Show the daemon's log",
@@ -295,16 +303,16 @@ commands! {
         "What an agent's session runs first with --masquerade",
         "Not for people.", [], [],
         Run::Raw(|_, _| crate::hook::verbs::session_start());
-    ["masquerade", "install"] operands("[DIR]", 0, 1, What::Nothing),
+    ["masquerade", "install"] FOLDER,
         "Make links named as compilers, to be put first in PATH",
         "", [], [("rch masquerade install", "in ~/.local/share/rch/bin")],
         Run::Own(hooks::mask);
-    ["masquerade", "uninstall"] operands("[DIR]", 0, 1, What::Nothing),
+    ["masquerade", "uninstall"] FOLDER,
         "Remove those links",
         "", [], [("rch masquerade uninstall", "from the same place")],
         Run::Own(hooks::unmask);
-    ["masquerade", "status"] operands("[DIR]", 0, 1, What::Nothing),
-        "Show whether those links are there and come first in PATH",
+    ["masquerade", "status"] FOLDER,
+        "Show whether those links come first in PATH",
         "", [], [("rch masquerade status", "is it in PATH?")],
         Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
@@ -337,7 +345,7 @@ mod tests {
             assert!(!command.about.ends_with('.'), "{name}");
             assert!(command.about.len() <= 60, "{name}");
             let for_people = command.more != "Not for people.";
-            assert_eq!(!command.examples.is_empty(), for_people, "{name}");
+            assert_eq!(command.is_for_people(), for_people, "{name}");
             for (line, _) in command.examples {
                 // Global flags may stand in between.
                 let words = line.split(' ').filter(|w| !w.starts_with('-'));

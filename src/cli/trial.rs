@@ -216,6 +216,9 @@ fn refused(step: &str, id: &str, said: &str) -> Finding {
         () if text.contains("compilation.local_kinds") => {
             "'rch config set compilation.local_kinds \"\"' lets every kind go".into()
         }
+        () if text.contains("no space left") || text.contains("disk is full") => {
+            "free some space there".into()
+        }
         () if text.contains("free slots") => "it is busy: 'rch status' shows with what".into(),
         () => format!("'rch workers probe {id}' tells more, and 'rch daemon logs' what happened"),
     };

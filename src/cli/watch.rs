@@ -1,8 +1,9 @@
 //! `rch status --watch`: the page, again every second.
 //!
 //! On a terminal it is drawn in place, on the alternate screen, so that what stood there before
-//! stands there afterwards; interrupting it is its normal end. Anywhere else each page follows the
-//! one before, after an empty line; machine formats give one envelope a second.
+//! stands there afterwards, and while it is stopped (Ctrl-Z); interrupting it is its normal end.
+//! Anywhere else each page follows the one before, after an empty line; machine formats give one
+//! envelope a second.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -15,15 +16,19 @@ use super::{Outcome, link};
 use crate::client::Daemon;
 use crate::error::Error;
 use crate::sys::fd::{Watch, poll};
-use crate::sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGWINCH, Signals};
+use crate::sys::process;
+use crate::sys::signal::{self, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, Signals};
+use crate::sys::tty::winsize;
 use crate::wire::client::Ask;
 use crate::wire::status::Status;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Alternate screen, cursor hidden; and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+const SIGNALS: [i32; 6] = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH];
+
+/// Alternate screen, cursor hidden, long lines cut; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// The terminal as it was, whatever ends the watching.
 struct Screen;
@@ -37,8 +42,7 @@ impl Drop for Screen {
 pub fn run(look: &Look, parts: Parts) -> Outcome {
     // The first answer comes before anything is drawn: without a daemon the screen stays as it is.
     let mut first = Some(ask(look)?);
-    let signals = Signals::new(&[SIGINT, SIGTERM, SIGHUP, SIGWINCH])
-        .map_err(|e| Fail::system(Error::os("cannot watch signals", &e)))?;
+    let mut signals = watched()?;
     let screen = status::redraws(look).then(|| Screen);
     if screen.is_some() {
         out::print(ENTER.as_bytes())?;
@@ -49,8 +53,18 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
             Ok(status) => frame(&look, &status, parts),
             Err(fail) => format!("rch: {}\n", fail.error),
         };
-        if !show(&look, &text)? || pause(&signals, &mut look) {
+        if !show(&look, &text)? {
             break;
+        }
+        match pause(&signals) {
+            Next::Page => {}
+            Next::Resized => resize(&mut look),
+            Next::Stop => {
+                stop(screen.is_some())?;
+                signals = watched()?;
+                resize(&mut look);
+            }
+            Next::Over => break,
         }
     }
     drop(screen);
@@ -85,38 +99,72 @@ fn show(look: &Look, text: &str) -> Result<bool, Fail> {
     if !status::redraws(look) {
         return out::print(format!("{text}\n").as_bytes());
     }
-    let rows =
-        crate::sys::tty::winsize(std::io::stdout()).map_or(24, |(_, rows)| usize::from(rows));
+    let rows = winsize(std::io::stdout()).map_or(24, |(_, rows)| usize::from(rows));
     out::print(redraw(text, rows).as_bytes())
 }
 
 /// The bytes that replace one page by the next.
 pub fn redraw(text: &str, rows: usize) -> String {
-    let lines: Vec<&str> = text.lines().take(rows.max(1)).collect();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let rows = rows.max(1);
+    let more = format!("({} more lines)", lines.len().saturating_sub(rows - 1));
+    if lines.len() > rows {
+        lines.truncate(rows - 1);
+        lines.push(&more);
+    }
     format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n"))
 }
 
-/// Waits for the next page's time; true if the user wants no more.
-fn pause(signals: &Signals, look: &mut Look) -> bool {
+/// What ends the time of a page.
+enum Next {
+    Page,
+    /// The terminal has another size.
+    Resized,
+    /// The user wants to do something else meanwhile.
+    Stop,
+    Over,
+}
+
+/// Waits for the next page's time, or for what comes before it.
+fn pause(signals: &Signals) -> Next {
     let watch = Watch {
         fd: signals.as_fd(),
         read: true,
         write: false,
     };
     if poll(&[watch], Some(PERIOD)).is_err() {
-        return true;
+        return Next::Over;
     }
-    let mut over = false;
-    while let Some(signal) = signals.next() {
-        match signal {
-            SIGWINCH => {
-                let size = crate::sys::tty::winsize(std::io::stdout());
-                look.width = size.map_or(look.width, |(columns, _)| usize::from(columns).max(40));
-            }
-            _ => over = true,
-        }
+    match signals.next() {
+        None => Next::Page,
+        Some(SIGWINCH) => Next::Resized,
+        Some(SIGTSTP) => Next::Stop,
+        Some(_) => Next::Over,
     }
-    over
+}
+
+fn resize(look: &mut Look) {
+    if let Some((columns, _)) = winsize(std::io::stdout()) {
+        look.width = usize::from(columns).max(40);
+    }
+}
+
+fn watched() -> Result<Signals, Fail> {
+    Signals::new(&SIGNALS).map_err(|e| Fail::system(Error::os("cannot watch signals", &e)))
+}
+
+/// Stands still until SIGCONT, with the terminal as it was. The signal is raised again rather than
+/// obeyed: the kernel knows whether anybody is there to continue us.
+fn stop(drawn: bool) -> Result<(), Fail> {
+    if drawn {
+        out::print(LEAVE.as_bytes())?;
+    }
+    signal::unblock_all();
+    let _ = process::kill(process::getpid(), SIGTSTP);
+    if drawn {
+        out::print(ENTER.as_bytes())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -125,7 +173,11 @@ mod tests {
 
     #[test]
     fn a_page_is_redrawn_without_scrolling() {
-        assert_eq!(redraw("a\nb\nc\n", 2), "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J");
+        assert_eq!(redraw("a\nb\n", 2), "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J");
+        assert_eq!(
+            redraw("a\nb\nc\n", 2),
+            "\x1b[Ha\x1b[K\r\n(2 more lines)\x1b[K\x1b[J"
+        );
         assert_eq!(redraw("", 0), "\x1b[H\x1b[K\x1b[J");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `add` and `remove` edit workers.toml and need no daemon; a running one is told to read it again.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::grid::{Cell, Row, draw};
@@ -158,12 +160,13 @@ pub fn add(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let worker = new_worker(call)?;
     let path = fleet::file();
+    let id = call.operand(0).unwrap_or_default();
+    unless_there(&path, id)?;
     edit::add_worker(&path, &worker).map_err(|why| match why {
         NotAdded::File(error) => Fail::config(error),
         NotAdded::Worker(error) => Fail::usage(error),
     })?;
     reload(&look);
-    let id = call.operand(0).unwrap_or_default();
     let mut text = format!("added '{id}' to '{}'\n", path.display());
     text.push_str(&look.hint("", &format!("'rch workers probe {id}' tries it")));
     let file = path.display().to_string();
@@ -171,6 +174,20 @@ pub fn add(call: &Call) -> Outcome {
         said(&look, &text),
         json!({ "id": id, "file": file }),
     ))
+}
+
+/// The worker that stands for a file that is not there may be written down.
+fn unless_there(path: &Path, id: &str) -> Result<(), Fail> {
+    let there = |w: &crate::config::Worker| w.id.as_str() == id;
+    if !path.exists() || !fleet::read(path).workers.iter().any(there) {
+        return Ok(());
+    }
+    let error = Error::new(format!("worker '{id}' is there already"));
+    let hint = format!(
+        "edit '{}', or 'rch workers remove {id}' first",
+        path.display()
+    );
+    Err(Fail::usage(error.hint(hint)))
 }
 
 fn new_worker(call: &Call) -> Result<NewWorker, Fail> {

@@ -32,6 +32,10 @@ pub struct Setting {
 /// # Errors
 /// A complaint if there is one but it cannot be read.
 pub fn text(path: &Path) -> Result<Option<String>, Complaint> {
+    // Without a home there are no files of the user's: the working directory must not stand in for it.
+    if !path.is_absolute() {
+        return Ok(None);
+    }
     let read = || {
         let mut text = String::new();
         let file = std::fs::File::open(path)?;
@@ -225,6 +229,14 @@ mod tests {
     fn complaints(text: &str, from: Scope) -> Vec<String> {
         let (_, complaints) = read(Path::new("/c.toml"), text, from);
         complaints.into_iter().map(|c| c.0).collect()
+    }
+
+    /// With a relative home, what lies in the working directory was read as the user's own.
+    #[test]
+    fn no_file_is_looked_for_where_the_process_happens_to_be() {
+        assert_eq!(text(Path::new("Cargo.toml")), Ok(None));
+        let here = std::env::current_dir().unwrap().join("Cargo.toml");
+        assert!(text(&here).unwrap().is_some());
     }
 
     #[test]

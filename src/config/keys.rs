@@ -217,7 +217,7 @@ keys! {
     transfer.ssh_server_alive_interval_secs: int(5, 1, 3600), UserOnly,
         "How often an ssh connection is checked for life";
     transfer.ssh_control_persist_secs: int(600, 0, 7 * DAY), UserOnly,
-        "How long an idle connection is kept, besides the one that each worker always has";
+        "How long an idle connection is kept, besides the one that each worker always has; 0 is for ever";
 
     output.stream_mode: word("realtime", &["realtime", "buffered", "summary"]), Anywhere,
         "Pass output on as it comes, all at the end, or only its end";

@@ -4,10 +4,12 @@
 //! Key files are only looked at by `advice`, for people: a key on a stick that is not plugged in
 //! must not take the other workers away.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 
 use super::workers::Entry;
 use super::{Complaint, Worker};
+use crate::shell::quoted;
+use crate::sys::process::getuid;
 
 /// The key at fault, the sentence, the remedy.
 pub(super) type Objection = (&'static str, String, Option<String>);
@@ -118,7 +120,8 @@ pub fn advice(workers: &[Worker]) -> Vec<Complaint> {
     workers.iter().filter_map(key_fault).collect()
 }
 
-fn key_fault(worker: &Worker) -> Option<Complaint> {
+/// Why ssh cannot use the worker's key.
+pub fn key_fault(worker: &Worker) -> Option<Complaint> {
     let path = worker.identity_file.as_ref()?;
     let (id, shown) = (&worker.id, path.display());
     let about = |text: &str, hint: String| {
@@ -132,12 +135,13 @@ fn key_fault(worker: &Worker) -> Option<Complaint> {
             "correct identity_file, or make the key with ssh-keygen(1)".into(),
         ),
         Ok(meta) if !meta.is_file() => about("is not a file", "correct identity_file".into()),
-        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => about(
+        // What belongs to another, root say, ssh takes as it is.
+        Ok(meta) if meta.uid() == getuid() && meta.mode() & 0o077 != 0 => about(
             &format!(
                 "is open to others (mode {:04o}); ssh refuses it",
-                meta.permissions().mode() & 0o7777
+                meta.mode() & 0o7777
             ),
-            format!("chmod 600 '{shown}'"),
+            format!("chmod 600 {}", quoted(&shown.to_string())),
         ),
         Ok(_) => None,
     }

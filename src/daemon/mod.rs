@@ -266,6 +266,7 @@ impl Daemon {
             .chain(workers)
             .chain(jobs)
             .chain(clients)
+            .chain(self.surplus_deadline())
             .chain(self.queue.deadline())
             .chain(self.keep.deadline())
             .min()

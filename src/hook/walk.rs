@@ -130,10 +130,10 @@ pub fn walk(command: &str, threshold: f64) -> Walk {
 
 fn verdict(verdict: &Result<Accepted, Stays>) -> String {
     match verdict {
-        Ok(a) => format!(
-            "goes: {:?} {:?}, confidence {:.2}",
-            a.tool, a.kind, a.confidence
-        ),
+        Ok(a) => {
+            let what = format!("{:?} {:?}", a.tool, a.kind).to_lowercase();
+            format!("goes: {what}, confidence {:.2}", a.confidence)
+        }
         Err(Stays::Refused(refusal)) => format!("stays: {refusal}"),
         Err(Stays::Fed) => "stays: its standard input is data".into(),
         Err(Stays::Inert) => "stays: in a function's body".into(),

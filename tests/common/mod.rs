@@ -9,6 +9,7 @@
 pub mod compare;
 pub mod home;
 pub mod sshd;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,6 +54,13 @@ pub fn bin(name: &str) -> PathBuf {
 pub fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+/// Writes a file that can be run.
+pub fn script(path: &Path, text: &str) {
+    write(path, text);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path, mode).unwrap();
 }
 
 /// Waits until `found` answers something; three minutes at most, for a machine that does much else.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Dir, write};
+use super::{Dir, script, write};
 
 /// Users of workers; each has one of its own, so that what it leaves running can be found.
 static NEXT_UID: AtomicU32 = AtomicU32::new(0);
@@ -81,6 +81,27 @@ impl Sshd {
     /// The home folder of the worker's user, as seen from here.
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home/builder")
+    }
+
+    /// Puts a script in rch-wkr's place: `lines` set up what is odd, then the program itself is run by `run`,
+    /// in which `$real` is its path.
+    pub fn wrap(&self, lines: &str, run: &str) {
+        let program = self.home().join(".local/bin/rch-wkr");
+        std::fs::rename(&program, program.with_extension("real")).unwrap();
+        let real = "/home/builder/.local/bin/rch-wkr.real";
+        let text = format!("#!/bin/sh\nreal={real}\n{lines}\nexec {run} \"$@\"\n");
+        script(&program, &text);
+    }
+
+    /// Every program of rch's there lives `skew` seconds away from here.
+    pub fn shift(&self, skew: i64) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clock/skew.c");
+        run(Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(self.home().join("skew.so"))
+            .arg(source));
+        let lines = format!("export LD_PRELOAD=/home/builder/skew.so SKEW={skew}");
+        self.wrap(&lines, "$real");
     }
 
     /// Its entry in workers.toml.

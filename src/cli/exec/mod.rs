@@ -57,7 +57,13 @@ pub fn main(given: &Given, argv: &[OsString]) -> i32 {
         return out::finish(&Look::here(given), "exec", Err(fail));
     }
     if let Err(refusal) = classify::argv(argv) {
-        let text = format!("'{}' is not sent away: {refusal}", argv[0].display());
+        // The command as a whole need not be named twice.
+        let about_all = argv[0].to_str() == Some(refusal.word.as_str());
+        let why = match about_all {
+            true => refusal.why.text().into(),
+            false => refusal.to_string(),
+        };
+        let text = format!("'{}' is not sent away: {why}", argv[0].display());
         let error = Error::new(text).hint("run it without 'rch exec'");
         let fail = Fail::new(exit::NOT_COMPILE, "usage", error);
         return out::finish(&Look::here(given), "exec", Err(fail));
@@ -108,6 +114,10 @@ impl<'a> Run<'a> {
                 let error = become_program(&argv, &env);
                 let program = argv[0].display();
                 self.local(&format!("cannot run '{program}': {}", cause(&error)), false)
+            }
+            Ending::Unwritten(error) => {
+                say(error.text());
+                exit::FAILED
             }
             Ending::Stopped(signal) => leave(Exit::Signal(u8::try_from(signal).unwrap_or(15))),
         }

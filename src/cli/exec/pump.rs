@@ -13,6 +13,7 @@ use super::progress::Line;
 use super::sink::{Piece, Sink};
 use super::{plan, say};
 use crate::client::{Daemon, GREETING};
+use crate::error::Error;
 use crate::sys::fd::{Watch, poll};
 use crate::sys::process::Exit;
 use crate::sys::signal::Signals;
@@ -36,6 +37,8 @@ pub(super) enum Ending {
         argv: Vec<OsString>,
         env: Vec<(OsString, OsString)>,
     },
+    /// It succeeded, and not all of its output could be written.
+    Unwritten(Error),
     /// The user stopped it and the remote side did not follow in time.
     Stopped(i32),
 }
@@ -52,6 +55,8 @@ pub(super) struct Pump<'a> {
     begun: Instant,
     /// What the daemon recorded of the job, once it is over.
     job: Option<Box<Job>>,
+    /// Why output was lost, where that is not a reader's wish.
+    lost: Option<Error>,
 }
 
 impl<'a> Pump<'a> {
@@ -70,6 +75,7 @@ impl<'a> Pump<'a> {
             heard: None,
             begun: Instant::now(),
             job: None,
+            lost: None,
         }
     }
 
@@ -86,7 +92,10 @@ impl<'a> Pump<'a> {
             say(&format!("{} lines are left out{whole}", rest.omitted));
         }
         self.write(&rest.pieces);
-        ending
+        match (ending, self.lost) {
+            (Ending::Exit(exit, _), Some(error)) if exit.success() => Ending::Unwritten(error),
+            (ending, _) => ending,
+        }
     }
 
     fn pump(&mut self) -> Ending {
@@ -102,7 +111,7 @@ impl<'a> Pump<'a> {
                     continue;
                 }
                 Ok(None) => {}
-                Err(e) => return self.lost(e.text()),
+                Err(e) => return self.silent(e.text()),
             }
             let now = Instant::now();
             let due = self.sink.due(now);
@@ -114,7 +123,7 @@ impl<'a> Pump<'a> {
             let patience = wake.saturating_duration_since(Instant::now());
             let ready = match self.wait(patience) {
                 Ok(ready) => ready,
-                Err(_) => return self.lost("cannot wait"),
+                Err(_) => return self.silent("cannot wait"),
             };
             readable = ready;
             while let Some(number) = self.signals.next() {
@@ -122,7 +131,7 @@ impl<'a> Pump<'a> {
             }
             // Looked at after the wait: a process that was suspended finds the daemon's words then.
             if !readable && Instant::now() >= self.limit() {
-                return self.lost("rchd does not answer");
+                return self.silent("rchd does not answer");
             }
         }
     }
@@ -155,7 +164,7 @@ impl<'a> Pump<'a> {
             FromDaemon::Exited(exit) => return Some(Ending::Exit(exit, self.job.clone())),
             FromDaemon::Local { reason, quiet } => return Some(self.unless_stopped(reason, quiet)),
             FromDaemon::RunHere { argv, env } => return Some(Ending::RunHere { argv, env }),
-            FromDaemon::Error { text, .. } => return Some(self.lost(&text)),
+            FromDaemon::Error { text, .. } => return Some(self.silent(&text)),
             FromDaemon::Progress(Phase::Over(job)) => self.job = Some(job),
             FromDaemon::Progress(phase) => self.line.phase(phase, Instant::now()),
             FromDaemon::Answer(json) => {
@@ -189,10 +198,21 @@ impl<'a> Pump<'a> {
                 }
                 _ => io::stderr().write_all(bytes),
             };
-            if done.is_err() {
+            if let Err(error) = done {
                 // The remote command's own pipe is closed, so that it notices as it would here.
                 let _ = self.daemon.send(&ToDaemon::Hangup(*stream));
+                self.note_loss(*stream, &error);
             }
+        }
+    }
+
+    /// A full disk, say. A command that ran here would have failed; one that was done before it could
+    /// notice must not seem to have succeeded.
+    fn note_loss(&mut self, stream: u8, error: &io::Error) {
+        let name = if stream == 1 { "output" } else { "error" };
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let what = format!("cannot write to standard {name}");
+            self.lost.get_or_insert(Error::os(what, error));
         }
     }
 
@@ -204,7 +224,7 @@ impl<'a> Pump<'a> {
             .get_or_insert((number, Instant::now() + FAREWELL));
     }
 
-    fn lost(&self, reason: &str) -> Ending {
+    fn silent(&self, reason: &str) -> Ending {
         self.unless_stopped(reason.into(), false)
     }
 

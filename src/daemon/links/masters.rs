@@ -1,7 +1,8 @@
 //! ssh masters: started, watched, ended, and found by who goes through them.
 //!
 //! Eight sessions at most go through one; the ninth would silently be a connection of its own. One
-//! that belongs to where a worker was before an edit is let live while jobs use it.
+//! that nobody goes through is kept for a while, as ssh's ControlPersist does it. One that belongs to
+//! where a worker was before an edit is let live while jobs use it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ use super::{MasterId, Worker};
 use crate::client;
 use crate::daemon::{Daemon, Key};
 use crate::error::{Error, Result};
-use crate::ids::WorkerId;
+use crate::ids::JobId;
 use crate::master::{self, Master};
 use crate::plan::ssh;
 
@@ -32,21 +33,22 @@ impl Daemon {
     }
 
     pub(super) fn tend_masters(&mut self, at: usize) {
-        let now = self.now;
+        let (now, keep) = (self.now, self.persistence());
         let worker = &mut self.workers[at];
+        let used = |id: &MasterId| self.sessions.values().any(|s| s.carrier() == Some(id.0));
         let mut failure = None;
-        for (_, master) in &mut worker.masters {
+        for (id, master) in &mut worker.masters {
             let stood = master.state() == master::State::Ready;
             if let Err(e) = master.tend(now) {
                 failure = Some((e, stood));
             }
+            master.note_use(used(id), keep, now);
         }
         worker.masters.retain(|(_, m)| !m.is_gone());
         for (id, master) in &mut worker.retired {
             // Its end is no news about where the worker is now.
             let _ = master.tend(now);
-            let used = self.sessions.values().any(|s| s.carrier() == Some(id.0));
-            if !used && master.state() != master::State::Dead {
+            if !used(id) && master.state() != master::State::Dead {
                 master.end(now);
             }
         }
@@ -120,9 +122,13 @@ impl Daemon {
         Ok(dir.join(name))
     }
 
-    /// The control socket for an rsync to the worker; `None` if it is not reached by ssh.
-    pub(in crate::daemon) fn control_socket(&self, worker: &WorkerId) -> Option<PathBuf> {
-        let worker = self.workers.iter().find(|w| w.id() == worker)?;
-        worker.ready_master().map(|m| m.control().to_path_buf())
+    /// The control socket of the connection that carries a job; `None` if its worker is not reached by ssh.
+    pub(in crate::daemon) fn control_socket(&self, id: JobId) -> Option<PathBuf> {
+        let attempt = self.jobs.get(&id)?.attempt.as_ref()?;
+        let carrier = self.sessions.get(&attempt.session?)?.carrier()?;
+        let worker = self.workers.iter().find(|w| *w.id() == attempt.worker)?;
+        let mut masters = worker.masters.iter();
+        let (_, master) = masters.find(|(m, _)| m.0 == carrier)?;
+        Some(master.control().to_path_buf())
     }
 }

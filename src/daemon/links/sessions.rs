@@ -4,7 +4,7 @@
 //! opened when jobs wait for them.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client;
 use crate::config::Transport;
@@ -111,23 +111,50 @@ impl Daemon {
         Ok(id)
     }
 
-    /// Sessions that nobody needs: all but one idle one per worker, after a while.
+    /// How long a connection is kept that nobody uses; `None` is for ever, as with ssh's ControlPersist.
+    pub(super) fn persistence(&self) -> Option<Duration> {
+        let secs = self.config.transfer.ssh_control_persist_secs;
+        (secs > 0).then(|| Duration::from_secs(secs))
+    }
+
+    /// Ends idle sessions that have been kept for long enough.
     pub(super) fn end_surplus(&mut self) {
         let now = self.now;
-        let keep = Duration::from_secs(self.config.transfer.ssh_control_persist_secs);
-        let old: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.state() == State::Ready && now >= s.idle_since() + keep)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in old {
-            let worker = self.sessions[&id].worker.clone();
-            let idle = |s: &&Session| s.worker == worker && s.state() == State::Ready;
-            if self.sessions.values().filter(idle).count() > 1 {
+        for (id, until) in self.surplus() {
+            if now >= until {
                 self.sessions.get_mut(&id).expect("BUG: just seen").end(now);
             }
         }
+    }
+
+    /// When the next one is to be ended.
+    pub(in crate::daemon) fn surplus_deadline(&self) -> Option<Instant> {
+        let all = self.surplus().into_iter();
+        all.map(|(_, until)| until).min()
+    }
+
+    /// Idle sessions and until when each is kept: all but the last that had a job, which stays where its
+    /// worker is in use.
+    fn surplus(&self) -> Vec<(SessionId, Instant)> {
+        let Some(keep) = self.persistence() else {
+            return vec![];
+        };
+        let mut surplus = vec![];
+        for worker in &self.workers {
+            let idle = |s: &Session| s.worker == worker.conf.id && s.state() == State::Ready;
+            let mut idle: Vec<(SessionId, Instant)> = self
+                .sessions
+                .iter()
+                .filter(|(_, s)| idle(s))
+                .map(|(id, s)| (*id, s.idle_since()))
+                .collect();
+            idle.sort_unstable_by_key(|(_, since)| *since);
+            if worker.conf.enabled {
+                idle.pop();
+            }
+            surplus.extend(idle.into_iter().map(|(id, since)| (id, since + keep)));
+        }
+        surplus
     }
 
     /// An idle session of the worker.

@@ -11,7 +11,7 @@ use crate::config;
 use crate::daemon::keep::Keep;
 use crate::fleet::{Backoff, Circuit, Health, Slots};
 use crate::ids::WorkerId;
-use crate::master::{self, Master};
+use crate::master::Master;
 use crate::roots::needs::Needs;
 use crate::sys::cpu;
 use crate::toolchain::Identity;
@@ -202,14 +202,6 @@ impl Worker {
         if let Some((_, until)) = &mut self.down {
             *until = now;
         }
-    }
-
-    /// A control socket that sessions can go through now.
-    pub(super) fn ready_master(&self) -> Option<&Master> {
-        self.masters
-            .iter()
-            .map(|(_, m)| m)
-            .find(|m| m.state() == master::State::Ready)
     }
 
     /// `now` is the present turn's: what is not after it has been seen to.

@@ -63,7 +63,7 @@ impl Daemon {
         large
             && base == Base::New
             && facts.is_some_and(|f| !f.rsync.is_empty())
-            && self.control_socket(worker).is_some()
+            && self.control_socket(id).is_some()
             && have_rsync()
     }
 
@@ -106,7 +106,7 @@ impl Daemon {
             _ => return Err(Error::new("BUG: rsync for no job")),
         };
         let control = self
-            .control_socket(&attempt.worker)
+            .control_socket(id)
             .ok_or_else(|| Error::new("no connection"))?;
         let worker = self.workers.iter().find(|w| *w.id() == attempt.worker);
         let worker = worker.ok_or_else(|| Error::new("the worker is gone"))?;
