@@ -361,3 +361,30 @@ fn output_that_is_lost_is_no_success() {
     let why = "rch: cannot write to standard output: no space left on device\n";
     assert_eq!((said.as_ref(), output.status.code()), (why, Some(123)));
 }
+
+/// A tool whose output is closed fails; sent away, it wrote into nothing and succeeded.
+#[test]
+fn closed_streams_are_as_closed_as_here() {
+    let home = Home::new("closed");
+    write(&home.project.join("Makefile"), "all:\n\t@echo said\n");
+    let rch = common::bin("rch");
+    for closed in [">&-", "2>&-", "<&-", ">&- 2>&-"] {
+        let run = |prefix: &str| {
+            let script = format!("{prefix}make {closed}");
+            let output = home.command("sh").args(["-c", &script]).output().unwrap();
+            (output.stdout, output.status.code(), output.stderr)
+        };
+        assert_eq!(
+            run(&format!("{} exec -- ", rch.display())),
+            run(""),
+            "{closed}"
+        );
+    }
+    let script = format!("{} exec -- make >&-", rch.display());
+    let mut refused = home.command("sh");
+    refused.args(["-c", &script]).env("RCH_REQUIRE_REMOTE", "1");
+    let output = refused.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = "rch: cannot run remotely: an output stream is closed\n";
+    assert_eq!((said.as_ref(), output.status.code()), (why, Some(122)));
+}

@@ -37,6 +37,13 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_SETFD, flag) }).map(|_| ())
 }
 
+/// Whether it closes when a program is executed. A stream that our parent gave us never does.
+pub fn is_cloexec(fd: impl AsFd) -> bool {
+    // SAFETY: F_GETFD touches no memory of ours.
+    let flags = unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_GETFD) };
+    flags != -1 && flags & libc::FD_CLOEXEC != 0
+}
+
 /// Makes the number `to` another name of `from` (dup2(2)); what `to` named is closed. For the standard
 /// streams, which nobody owns.
 pub fn dup2(from: impl AsFd, to: Stream) -> io::Result<()> {

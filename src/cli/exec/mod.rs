@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::config::vars::is_on;
 use crate::error::{Error, cause};
 use crate::exit;
-use crate::sys::fd::same_file;
+use crate::sys::fd::{self, same_file};
 use crate::sys::process::{self, Exit};
 use crate::sys::signal::{self, Signals};
 use crate::sys::tty;
@@ -123,13 +123,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the user's own settings keep it here, found without asking the daemon.
+    /// Whether the user's own settings keep it here, or how it was called, found without asking the daemon.
     fn stays(&self) -> Option<&'static str> {
         if flag("RCH_BYPASS") || flag("RCH_LOCAL_ONLY") {
             return Some("the environment says so");
         }
         if !self.config.general.enabled {
             return Some("rch is disabled here");
+        }
+        // What stands in its place is ours (`out::fill_descriptors`) and goes when the tool is
+        // executed, which then has it closed as the agent meant it.
+        if fd::is_cloexec(io::stdout()) || fd::is_cloexec(io::stderr()) {
+            return Some("an output stream is closed");
         }
         self.config
             .general
