@@ -305,7 +305,7 @@ fn the_example_of_the_protocol_decodes_to_what_the_page_says() {
         version: "0.1.0".into(),
     };
     assert_eq!(messages, [(11, hello), (8, ToDaemon::Ask(Ask::Status))]);
-    assert_eq!(wire::PROTOCOL, 2, "the page describes version 2");
+    assert_eq!(wire::PROTOCOL, 3, "the page describes version 3");
 }
 
 /// One row of a message table: kind, name, shape.
@@ -477,6 +477,7 @@ fn client_and_daemon_speak_as_the_page_says() {
                 quiet: true
             },
             FromDaemon::Note("n".into()),
+            FromDaemon::Remark("r".into()),
             FromDaemon::Progress(Phase::Scanning),
             FromDaemon::answer(&1),
             FromDaemon::End,

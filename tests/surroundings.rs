@@ -73,13 +73,17 @@ fn a_cache_in_front_of_rustc_is_left_out() {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            home.story(&["cargo"], &output)
-        );
+        let story = home.story(&["cargo"], &output);
+        assert!(output.status.success(), "{story}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("sccache"), "of no use to the agent: {story}");
+        let job = home.status().jobs[0].id.to_string();
+        let logs = home.rch(&["logs", &job]).output().unwrap();
+        let logs = String::from_utf8_lossy(&logs.stderr).into_owned();
+        assert!(logs.starts_with("rch: left out '"), "{logs}");
+        assert!(logs.contains("sccache', a cache that"), "{logs}");
+        assert!(logs.ends_with(&*said), "{logs}");
     }
-    assert!(home.log().contains("left out 'sccache'"), "{}", home.log());
 }
 
 /// A wrapper that does something is not left out: where it is missing, the job does not go.

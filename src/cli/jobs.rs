@@ -188,13 +188,20 @@ pub fn logs(call: &Call) -> Outcome {
     let mut daemon = link::connect(&look)?;
     daemon.ask(&Ask::Logs { job: id.0 }).map_err(link::silent)?;
     let live = look.format == Format::People;
-    let (mut out, mut err, mut status) = (vec![], vec![], None);
+    let (mut out, mut err, mut notes, mut status) = (vec![], vec![], vec![], None);
     loop {
         match link::streamed(&mut daemon)? {
             FromDaemon::Stdout(bytes) if live => copy(&mut io::stdout(), &bytes)?,
             FromDaemon::Stderr(bytes) if live => copy(&mut io::stderr(), &bytes)?,
             FromDaemon::Stdout(bytes) => out.extend(bytes),
             FromDaemon::Stderr(bytes) => err.extend(bytes),
+            FromDaemon::Note(text) | FromDaemon::Remark(text) if live => {
+                copy(
+                    &mut io::stderr(),
+                    format!("rch: {}\n", clean(&text)).as_bytes(),
+                )?;
+            }
+            FromDaemon::Note(text) | FromDaemon::Remark(text) => notes.push(text),
             FromDaemon::Exited(exit) => {
                 status = Some(exit.status());
                 break;
@@ -204,7 +211,9 @@ pub fn logs(call: &Call) -> Outcome {
         }
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let data = json!({ "job": id.0, "stdout": text(&out), "stderr": text(&err), "status": status });
+    let data = json!({
+        "job": id.0, "stdout": text(&out), "stderr": text(&err), "notes": notes, "status": status
+    });
     Ok(Done::new("", data))
 }
 

@@ -119,6 +119,8 @@ pub enum FromDaemon {
         text: String,
         hint: String,
     },
+    /// One line for the record alone (a cache left out): of no use to the agent.
+    Remark(String),
     /// Run this program here, with this environment added: what `cargo run` ends with.
     RunHere {
         argv: Vec<OsString>,
@@ -244,6 +246,9 @@ impl FromDaemon {
                 put_args(w, argv);
                 put_env(w, env);
             }),
+            FromDaemon::Remark(text) => frame(out, 12, |w| {
+                w.str(some(text));
+            }),
         }
     }
 
@@ -275,6 +280,7 @@ impl FromDaemon {
                 argv: r.list(Reader::os)?,
                 env: get_env(&mut r)?,
             },
+            12 => FromDaemon::Remark(r.str()?),
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -339,6 +345,7 @@ mod tests {
                 quiet: false,
             },
             FromDaemon::Note("n".into()),
+            FromDaemon::Remark("r".into()),
             FromDaemon::Progress(status::Phase::Queued {
                 place: 2,
                 reason: "busy".into(),

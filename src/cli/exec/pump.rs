@@ -171,7 +171,7 @@ impl<'a> Pump<'a> {
                 self.line.clear();
                 plan::show(&json);
             }
-            FromDaemon::Hello { .. } | FromDaemon::End => {}
+            FromDaemon::Hello { .. } | FromDaemon::End | FromDaemon::Remark(_) => {}
         }
         None
     }

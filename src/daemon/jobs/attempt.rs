@@ -173,9 +173,6 @@ impl Daemon {
             env.retain(|(k, _)| k != name);
             env.push((name.into(), value.into()));
         }
-        for cache in &needs.dropped {
-            info!("job {id}: left out '{cache}', a cache that its lane does not need");
-        }
         let slots = attempt.lease.slots();
         parallel::environment(&mut env, &survey.accepted, slots);
         Some(Run {

@@ -176,6 +176,24 @@ impl Job {
         }
     }
 
+    /// Tells which caches the command goes without.
+    pub(in crate::daemon) fn remark_dropped(&mut self) {
+        let survey = self.survey.iter();
+        let dropped: Vec<String> = survey
+            .flat_map(|s| s.project.needs.dropped.clone())
+            .collect();
+        for cache in dropped {
+            self.remark(format!(
+                "left out '{cache}', a cache that its lane does not need"
+            ));
+        }
+    }
+
+    /// Records a line that no client shows but `rch logs`.
+    pub(in crate::daemon) fn remark(&mut self, text: String) {
+        let _ = self.spool.append(&FromDaemon::Remark(text));
+    }
+
     /// Records a line for every client.
     pub(in crate::daemon) fn note(&mut self, text: String) {
         // A record that cannot be written is found by the next output, which matters more.

@@ -287,6 +287,7 @@ impl Daemon {
             return;
         };
         let job = self.jobs.get_mut(&id).expect("BUG: fed without a job");
+        job.remark_dropped();
         job.moved.sent_files += done.fed.files;
         let survey = job.survey.as_ref().expect("BUG: fed without a survey");
         let key = survey.lane;
