@@ -1,8 +1,7 @@
 //! A program of fifty megabytes in which one function changes: its way home, from the end of the
 //! remote link to the end of `rch exec`, against rsync's pull of the same file over a shared master.
 
-use std::process::{Command, Stdio};
-
+use super::byhand::{ByHand, HOST};
 use super::common::home::{Home, shared_key};
 use super::common::sshd::Sshd;
 use super::common::write;
@@ -49,22 +48,11 @@ pub fn run() {
         &home.project.join("Makefile"),
         "prog: main.o bulk.o\n\t@gcc -o prog main.o bulk.o\nmain.o: main.c\n\t@gcc -g -c main.c\nbulk.o: bulk.s bulk\n\t@gcc -c bulk.s\n",
     );
-    let control = home.path().join("ctl");
-    let ssh = format!(
-        "ssh -q -p {} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={}",
-        worker.port,
-        shared_key().display(),
-        control.display()
-    );
-    let lane = "builder@127.0.0.1:.cache/rch/lanes/proj-*/0/root0/prog";
-    let byhand = home.path().join("byhand");
-    let rsync = || {
-        let mut cmd = Command::new("rsync");
-        // Its quick check would pass over a program of the same size made in the same second.
-        cmd.args(["-a", "--ignore-times", "-e", &ssh, lane])
-            .arg(&byhand);
-        assert!(cmd.status().unwrap().success());
-    };
+    let byhand = ByHand::new(&home, &worker);
+    let copy = home.path().join("copy");
+    let lane = format!("{HOST}:.cache/rch/lanes/proj-*/0/root0/prog");
+    // Its quick check would pass over a program of the same size made in the same second.
+    let rsync = || byhand.rsync(&["--ignore-times"], &lane, &copy.display().to_string());
     let job = || {
         let out = home.exec(&["make"]);
         assert!(out.status.success(), "{}", home.story(&["make"], &out));
@@ -81,7 +69,7 @@ pub fn run() {
         ours.push(total - (last.sync_ms + last.remote_ms) as f64);
         theirs.push(ms(timed(rsync)));
     }
-    let same = std::fs::read(&byhand).unwrap() == std::fs::read(home.project.join("prog")).unwrap();
+    let same = std::fs::read(&copy).unwrap() == std::fs::read(home.project.join("prog")).unwrap();
     assert!(same, "both brought the same program home");
     let (a, b) = (median(ours), median(theirs));
     row(
@@ -90,8 +78,4 @@ pub fn run() {
         0.5,
         &format!("{a:.0} ms / {b:.0} ms, median of {ROUNDS}"),
     );
-    let _ = Command::new("sh")
-        .args(["-c", &format!("{ssh} -O exit builder@127.0.0.1")])
-        .stderr(Stdio::null())
-        .status();
 }

@@ -9,7 +9,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod byhand;
 mod choice;
+mod delta;
 mod fleet;
 mod large;
 mod link;
@@ -23,11 +25,12 @@ fn main() {
         return;
     }
     let only = std::env::var("RCH_BENCH_ONLY").unwrap_or_default();
-    let parts: [(&str, fn()); 6] = [
+    let parts: [(&str, fn()); 7] = [
         ("warm", warm::run),
         ("link", link::run),
         ("large", large::run),
         ("tree", tree::run),
+        ("delta", delta::run),
         ("choice", choice::run),
         ("fleet", fleet::run),
     ];

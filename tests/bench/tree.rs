@@ -2,8 +2,7 @@
 //! begins on the worker, against rsync's no-op over a shared ssh master. The whole job is told beside
 //! it: behind the command the worker looks through the tree once more, for what it made.
 
-use std::process::{Command, Stdio};
-
+use super::byhand::ByHand;
 use super::common::home::{Home, shared_key};
 use super::common::sshd::Sshd;
 use super::common::write;
@@ -25,26 +24,8 @@ pub fn run() {
         }
     }
     write(&home.project.join("Makefile"), "all:\n\t@true\n");
-    let control = home.path().join("ctl");
-    let ssh = format!(
-        "ssh -q -p {} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={}",
-        worker.port,
-        shared_key().display(),
-        control.display()
-    );
-    let rsync = || {
-        let from = format!("{}/", home.project.display());
-        let mut cmd = Command::new("rsync");
-        cmd.args([
-            "-a",
-            "--delete",
-            "-e",
-            &ssh,
-            &from,
-            "builder@127.0.0.1:byhand/",
-        ]);
-        assert!(cmd.status().unwrap().success());
-    };
+    let byhand = ByHand::new(&home, &worker);
+    let rsync = || byhand.push(&home.project, &[]);
     let ours = || {
         let out = home.exec(&["make"]);
         assert!(out.status.success(), "{}", home.story(&["make"], &out));
@@ -66,9 +47,4 @@ pub fn run() {
         0.3,
         &format!("{a:.0} ms / {b:.0} ms, the whole job {whole:.0} ms, median of {ROUNDS}"),
     );
-    let close = format!("{ssh} -O exit builder@127.0.0.1");
-    let _ = Command::new("sh")
-        .args(["-c", &close])
-        .stderr(Stdio::null())
-        .status();
 }

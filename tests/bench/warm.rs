@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::byhand::{ByHand, HOST};
 use super::common::home::{Home, shared_key};
 use super::common::sshd::Sshd;
 use super::common::write;
@@ -62,60 +63,25 @@ fn succeed(cmd: &mut Command) {
     );
 }
 
-/// What ssh needs to go through one shared master.
-struct Script {
-    ssh: String,
-    host: &'static str,
-    project: PathBuf,
-}
-
-impl Script {
-    fn new(home: &Home, worker: &Sshd) -> Script {
-        let control = home.path().join("ctl");
-        let ssh = format!(
-            "ssh -q -p {} -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={}",
-            worker.port,
-            shared_key().display(),
-            control.display()
-        );
-        Script {
-            ssh,
-            host: "builder@127.0.0.1",
-            project: home.project.clone(),
-        }
-    }
-
-    /// The whole of it; answers the remote compile's own milliseconds.
-    fn run(&self, home: &Home) -> f64 {
-        let dir = self.project.display();
-        let (ssh, host) = (&self.ssh, self.host);
-        let script = format!(
-            "rsync -a --delete --exclude target -e '{ssh}' {dir}/ {host}:byhand/ && \
-             {ssh} {host} 'cd byhand && a=$(date +%s%N) && ~/.cargo/bin/cargo build --offline -q && b=$(date +%s%N) && echo $((b - a))' && \
-             rsync -a -e '{ssh}' {host}:byhand/target/debug/libglobset.rlib {dir}/byhand.rlib"
-        );
-        let out = home.command("sh").args(["-c", &script]).output().unwrap();
-        assert!(
-            out.status.success(),
-            "{}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-        String::from_utf8_lossy(&out.stdout)
-            .trim()
-            .parse::<f64>()
-            .unwrap()
-            / 1e6
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let close = format!("{} -O exit {}", self.ssh, self.host);
-        let _ = Command::new("sh")
-            .args(["-c", &close])
-            .stderr(Stdio::null())
-            .status();
-    }
+/// The whole script; answers the remote compile's own milliseconds.
+fn script(home: &Home, byhand: &ByHand) -> f64 {
+    let (dir, ssh) = (home.project.display(), &byhand.ssh);
+    let script = format!(
+        "rsync -a --delete --exclude target -e '{ssh}' {dir}/ {HOST}:byhand/ && \
+             {ssh} {HOST} 'cd byhand && a=$(date +%s%N) && ~/.cargo/bin/cargo build --offline -q && b=$(date +%s%N) && echo $((b - a))' && \
+             rsync -a -e '{ssh}' {HOST}:byhand/target/debug/libglobset.rlib {dir}/byhand.rlib"
+    );
+    let out = home.command("sh").args(["-c", &script]).output().unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8_lossy(&out.stdout)
+        .trim()
+        .parse::<f64>()
+        .unwrap()
+        / 1e6
 }
 
 fn edit(project: &Path, n: usize) {
@@ -141,16 +107,16 @@ pub fn run() {
     let home = Home::with("bench", &[&worker], 4);
     let project = project(&home);
     write(&project.join(".rchignore"), "byhand.rlib\n");
-    let script = Script::new(&home, &worker);
+    let byhand = ByHand::new(&home, &worker);
     run_once(&home);
-    script.run(&home);
+    script(&home, &byhand);
     let (mut ours, mut theirs) = (vec![], vec![]);
     for n in 0..ROUNDS {
         edit(&project, n);
         let (total, compile) = run_once(&home);
         ours.push(total - compile);
         let mut compile = 0.0;
-        let total = timed(|| compile = script.run(&home));
+        let total = timed(|| compile = script(&home, &byhand));
         theirs.push(ms(total) - compile);
     }
     let (ours, theirs) = (median(ours), median(theirs));
