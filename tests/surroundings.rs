@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::compare::compare_with;
 use common::home::{Home, shared_key};
-use common::sshd::Sshd;
+use common::sshd::{Oddities, Sshd};
 use common::{sample_crate, write};
 
 fn start(name: &str) -> (Sshd, Home) {
@@ -129,4 +129,27 @@ fn a_native_build_goes_to_the_same_processor() {
     let done = compare_with(&home, &sample_crate, &["cargo", "build"], &binary, &flags);
     assert_eq!(done.code, Some(0));
     assert_eq!(home.status().totals.remote, 1);
+}
+
+/// Its program would have died here of an instruction that this processor does not know.
+#[test]
+fn a_native_build_does_not_go_to_another_processor() {
+    let odd = Oddities {
+        other_cpu: true,
+        ..Oddities::default()
+    };
+    let worker = Sshd::odd("css", &shared_key(), &odd);
+    let home = Home::with("other-cpu", &[&worker], 4);
+    sample_crate(&home.project);
+    let build = |flags: &str| {
+        let mut build = home.rch(&["exec", "--", "cargo", "build"]);
+        let build = build.env("RUSTFLAGS", flags).env("RCH_REQUIRE_REMOTE", "1");
+        let output = build.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    let (status, said) = build("-C target-cpu=native");
+    assert_eq!(status, Some(122), "{said}");
+    assert!(said.contains("css: has another processor"), "{said}");
+    assert_eq!(build("").0, Some(0));
 }

@@ -30,6 +30,8 @@ pub struct Oddities {
     pub bare: bool,
     /// Size limit of the home's filesystem, in MiB.
     pub home_mib: Option<u32>,
+    /// Its processor can something that the one here cannot.
+    pub other_cpu: bool,
 }
 
 /// Mounts that make the machine: $1 the worker's folder, $2 rustup's home, $3 cargo's bin, $4 mount options of the home.
@@ -39,6 +41,7 @@ mount --make-rprivate /
 mount --bind "$1/etc/passwd" /etc/passwd
 mount --bind "$1/etc/group" /etc/group
 mount --bind "$1/etc/shadow" /etc/shadow
+if [ -e "$1/cpuinfo" ]; then mount --bind "$1/cpuinfo" /proc/cpuinfo; fi
 if [ -n "$4" ]; then
   mount -t tmpfs -o "$4" tmpfs "$1/home/builder/.cache"
   chown "$5" "$1/home/builder/.cache"
@@ -210,6 +213,13 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
         std::fs::create_dir_all(home.join(folder)).unwrap();
     }
     write(&home.join(".bashrc"), &odd.bashrc);
+    if odd.other_cpu {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let able = |name: &str, text: String| {
+            text.replace(&format!("\n{name}\t"), &format!("\n{name}\t: strange "))
+        };
+        write(&dir.join("cpuinfo"), &able("Features", able("flags", info)));
+    }
     if !odd.bare {
         std::fs::copy(super::bin("rch-wkr"), home.join(".local/bin/rch-wkr")).unwrap();
     }
