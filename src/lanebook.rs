@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::ids::{JobId, LaneKey, ManifestId, WorkerId};
@@ -27,6 +28,44 @@ pub struct Lane {
 pub struct Lanebook {
     dir: PathBuf,
     lanes: HashMap<(WorkerId, LaneKey), Vec<Lane>>,
+    pens: u64,
+    written: Arc<Written>,
+}
+
+/// A lane's record, to be read by the crew once all that was to be written has been.
+#[derive(Debug, Clone)]
+pub struct Record {
+    path: PathBuf,
+    written: Arc<Written>,
+}
+
+/// Writes one record once, on whichever thread. Pens are numbered in the order in which they were taken:
+/// the crew may be late with one, and must not put an older record in the place of a newer.
+#[derive(Debug)]
+pub struct Pen {
+    record: Record,
+    number: u64,
+}
+
+/// What becomes of the records on the crew's threads.
+#[derive(Debug, Default)]
+struct Written {
+    records: Mutex<HashMap<PathBuf, Writing>>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Writing {
+    /// Pens that were taken and not yet put back.
+    pens: u32,
+    /// The latest that wrote.
+    last: u64,
+}
+
+impl Written {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Writing>> {
+        self.records.lock().expect("BUG: a pen's thread panicked")
+    }
 }
 
 impl Lanebook {
@@ -35,6 +74,8 @@ impl Lanebook {
         let mut book = Lanebook {
             dir,
             lanes: HashMap::new(),
+            pens: 0,
+            written: Arc::default(),
         };
         let files = fs::read_dir(&book.dir).into_iter().flatten().flatten();
         for path in files.map(|f| f.path()).collect::<Vec<_>>() {
@@ -136,6 +177,27 @@ impl Lanebook {
         lanes.iter_mut().find(|l| l.number == number)
     }
 
+    pub fn record(&self, worker: &WorkerId, key: LaneKey, number: u16) -> Record {
+        Record {
+            path: self.path(worker, key, number),
+            written: self.written.clone(),
+        }
+    }
+
+    /// For the record of a lane as it is now. Its work must be given to the crew at once: what reads
+    /// the record waits for it.
+    pub fn pen(&mut self, worker: &WorkerId, key: LaneKey, number: u16) -> Pen {
+        self.pens += 1;
+        let record = self.record(worker, key, number);
+        let mut records = self.written.lock();
+        records.entry(record.path.clone()).or_default().pens += 1;
+        drop(records);
+        Pen {
+            record,
+            number: self.pens,
+        }
+    }
+
     /// Where the record of a lane lies.
     pub fn path(&self, worker: &WorkerId, key: LaneKey, number: u16) -> PathBuf {
         self.dir.join(format!("{key}-{number}@{worker}"))
@@ -192,49 +254,82 @@ impl Head {
     }
 }
 
-/// Whether the record is the one named and its lane holds just what a manifest with this digest says. A
-/// large tree of which nothing changed need not be read for that.
-pub fn is_settled(path: &Path, holds: ManifestId, digest: [u8; 16]) -> bool {
-    let settled = Head {
-        holds,
-        digest,
-        settled: true,
-    };
-    Head::read(path) == Some(settled)
-}
-
-/// Reads the manifest of a record, if it is the one named.
-///
-/// # Errors
-/// It is not, or cannot be read: the lane must be repaired.
-pub fn load(path: &Path, holds: ManifestId) -> Result<Manifest> {
-    let bytes = fs::read(path).map_err(|e| Error::path("read", path, &e))?;
-    let garbled = || {
-        Error::new(format!(
-            "'{}' is not the record of this lane",
-            path.display()
-        ))
-    };
-    let (head, manifest) = bytes.split_at_checked(Head::LEN).ok_or_else(garbled)?;
-    if Head::decode(head).is_none_or(|head| head.holds != holds) {
-        return Err(garbled());
+impl Record {
+    /// When no pen is out any more.
+    fn at_rest(&self) -> &Path {
+        let busy = |records: &mut HashMap<PathBuf, Writing>| {
+            records.get(&self.path).is_some_and(|w| w.pens > 0)
+        };
+        let waited = self.written.changed.wait_while(self.written.lock(), busy);
+        drop(waited.expect("BUG: a pen's thread panicked"));
+        &self.path
     }
-    Manifest::decode(manifest).map_err(|_| garbled())
+
+    /// Whether it is the one named and its lane holds just what a manifest with this digest says. A
+    /// large tree of which nothing changed need not be read for that.
+    pub fn is_settled(&self, holds: ManifestId, digest: [u8; 16]) -> bool {
+        let settled = Head {
+            holds,
+            digest,
+            settled: true,
+        };
+        Head::read(self.at_rest()) == Some(settled)
+    }
+
+    /// Its manifest, if it is the one named.
+    ///
+    /// # Errors
+    /// It is not, or cannot be read: the lane must be repaired.
+    pub fn load(&self, holds: ManifestId) -> Result<Manifest> {
+        let path = self.at_rest();
+        let bytes = fs::read(path).map_err(|e| Error::path("read", path, &e))?;
+        let garbled = || {
+            Error::new(format!(
+                "'{}' is not the record of this lane",
+                path.display()
+            ))
+        };
+        let (head, manifest) = bytes.split_at_checked(Head::LEN).ok_or_else(garbled)?;
+        if Head::decode(head).is_none_or(|head| head.holds != holds) {
+            return Err(garbled());
+        }
+        Manifest::decode(manifest).map_err(|_| garbled())
+    }
 }
 
-/// Replaces a record.
-///
-/// # Errors
-/// The disk is full, say; the old record is then gone too, because it is no longer true.
-pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> {
-    let head = Head {
-        holds,
-        digest: manifest.digest(),
-        settled: manifest.racy() == 0,
-    };
-    let mut bytes = head.encode();
-    bytes.extend_from_slice(&manifest.encode());
-    replace(path, &bytes)
+impl Pen {
+    /// Replaces the record, unless a later pen has.
+    ///
+    /// # Errors
+    /// The disk is full, say; the old record is then gone too, because it is no longer true.
+    pub fn store(self, holds: ManifestId, manifest: &Manifest) -> Result<()> {
+        let head = Head {
+            holds,
+            digest: manifest.digest(),
+            settled: manifest.racy() == 0,
+        };
+        let mut bytes = head.encode();
+        bytes.extend_from_slice(&manifest.encode());
+        replace(&self.record.path, &bytes, |rename| {
+            // Held for a moment only: the daemon's loop takes pens.
+            let mut records = self.record.written.lock();
+            let writing = records.entry(self.record.path.clone()).or_default();
+            if writing.last > self.number {
+                return Ok(());
+            }
+            writing.last = self.number;
+            rename()
+        })
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        let mut records = self.record.written.lock();
+        let writing = records.entry(self.record.path.clone()).or_default();
+        writing.pens = writing.pens.saturating_sub(1);
+        self.record.written.changed.notify_all();
+    }
 }
 
 /// Replaces what is remembered of a lane.
@@ -242,20 +337,23 @@ pub fn store(path: &Path, holds: ManifestId, manifest: &Manifest) -> Result<()> 
 /// # Errors
 /// As `store`.
 pub fn remember(record: &Path, bytes: &[u8]) -> Result<()> {
-    replace(&memory(record), bytes)
+    replace(&memory(record), bytes, |rename| rename())
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file beside `path`, which `place` then may let take its name.
+fn replace(
+    path: &Path,
+    bytes: &[u8],
+    place: impl FnOnce(&dyn Fn() -> io::Result<()>) -> io::Result<()>,
+) -> Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let dir = path.parent().unwrap_or(Path::new("/"));
     // Two of the crew may be at it, and a name that is no record's is passed over by `open`.
     let temp = dir.join(format!(".new{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    let write = || {
-        fs::create_dir_all(dir)?;
-        fs::write(&temp, bytes)?;
-        fs::rename(&temp, path)
-    };
-    write().map_err(|e| {
+    let written = fs::create_dir_all(dir).and_then(|()| fs::write(&temp, bytes));
+    let placed = written.and_then(|()| place(&|| fs::rename(&temp, path)));
+    let _ = fs::remove_file(&temp);
+    placed.map_err(|e| {
         let _ = fs::remove_file(path);
         Error::path("write", path, &e)
     })
@@ -270,19 +368,27 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("rch-lanebook-{}", std::process::id()));
         let (worker, key) = (WorkerId::new("css-1"), LaneKey([7; 16]));
         let mut book = Lanebook::open(dir.clone());
-        let path = book.path(&worker, key, 3);
-        store(&path, ManifestId([1; 16]), &Manifest::default()).unwrap();
+        let record = book.record(&worker, key, 3);
+        let (early, late) = (book.pen(&worker, key, 3), book.pen(&worker, key, 3));
+        let (first, second) = (ManifestId([1; 16]), ManifestId([2; 16]));
+        late.store(first, &Manifest::default()).unwrap();
+        // Whoever reads waits for the pen that is still out, which is too late to write anything.
+        let reader = std::thread::spawn({
+            let record = record.clone();
+            move || record.load(first).is_ok()
+        });
+        early.store(second, &Manifest::default()).unwrap();
+        assert!(reader.join().unwrap());
         book.set(&worker, key, 3, ManifestId([1; 16]), JobId(1));
         assert_eq!(book.idle(&worker, key), None);
         book.free(JobId(1));
         let reopened = Lanebook::open(dir.clone());
         assert_eq!(reopened.idle(&worker, key), book.idle(&worker, key));
-        assert!(load(&path, ManifestId([1; 16])).is_ok());
         let digest = Manifest::default().digest();
-        assert!(is_settled(&path, ManifestId([1; 16]), digest));
-        assert!(!is_settled(&path, ManifestId([2; 16]), digest));
-        assert!(!is_settled(&path, ManifestId([1; 16]), [0; 16]));
-        assert!(load(&path, ManifestId([2; 16])).is_err());
+        assert!(record.is_settled(first, digest));
+        assert!(!record.is_settled(second, digest));
+        assert!(!record.is_settled(first, [0; 16]));
+        assert!(record.load(second).is_err());
         book.forget(&worker, key, 3);
         assert!(Lanebook::open(dir.clone()).lanes(&worker, key).is_empty());
         fs::remove_dir_all(dir).unwrap();

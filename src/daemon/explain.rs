@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::survey::{self, Survey};
 use super::{Daemon, Report};
 use crate::ids::{JobId, ManifestId};
-use crate::lanebook;
+use crate::lanebook::Record;
 use crate::manifest::Manifest;
 use crate::sched::{Candidate, Choice};
 use crate::wire::client::FromDaemon;
@@ -42,8 +42,8 @@ impl Daemon {
         plan.amiss = survey.wanted.amiss(&self.names()).unwrap_or_default();
         let lane = match choice {
             Choice::Go(at, _) => self.lanes.idle(&candidates[*at].id, survey.lane).map(|l| {
-                let path = self.lanes.path(&candidates[*at].id, survey.lane, l.number);
-                (path, l.holds)
+                let worker = &candidates[*at].id;
+                (self.lanes.record(worker, survey.lane, l.number), l.holds)
             }),
             _ => None,
         };
@@ -104,11 +104,11 @@ fn plan(survey: &Survey, candidates: &[Candidate], choice: &Choice) -> Plan {
 /// Adds what would be sent. Runs on the crew.
 fn with_files(
     mut plan: Plan,
-    lane: Option<(PathBuf, ManifestId)>,
+    lane: Option<(Record, ManifestId)>,
     manifest: &Manifest,
     place: impl Fn(&Name) -> PathBuf,
 ) -> Plan {
-    let held = lane.and_then(|(path, holds)| lanebook::load(&path, holds).ok());
+    let held = lane.and_then(|(record, holds)| record.load(holds).ok());
     plan.whole = held.is_none();
     let changes = held.unwrap_or_default().changes(manifest);
     let is_dir = |n: &&Name| manifest.get(n).is_some_and(|e| e.is_dir());

@@ -11,7 +11,7 @@ use crate::daemon::{Daemon, Report};
 use crate::error::{Error, Result};
 use crate::ids::{JobId, ManifestId};
 use crate::landing::{self, Chosen, Landing};
-use crate::lanebook;
+use crate::lanebook::{self, Pen};
 use crate::manifest::Manifest;
 use crate::products::{self, Memory};
 use crate::roots::Project;
@@ -239,17 +239,18 @@ impl Daemon {
         let written = landed.sources(&survey.rules, &survey.project);
         if lasting && !(written.is_empty() && spoilt.is_empty()) {
             let (holds, manifest) = (attempt.holds, attempt.manifest.clone());
+            let pen = self.lanes.pen(&worker, survey.lane, lane);
             // Of a large tree that takes a while.
             self.crew
-                .submit(move || store(&record, holds, &manifest.updated(&written, &spoilt)));
+                .submit(move || store(pen, holds, &manifest.updated(&written, &spoilt)));
         }
         self.finish(id);
     }
 }
 
 /// Runs on the crew.
-pub(super) fn store(record: &Path, holds: ManifestId, manifest: &Manifest) -> Report {
-    if let Err(e) = lanebook::store(record, holds, manifest) {
+pub(super) fn store(pen: Pen, holds: ManifestId, manifest: &Manifest) -> Report {
+    if let Err(e) = pen.store(holds, manifest) {
         warn!("{}", e.text());
     }
     Report::Nothing

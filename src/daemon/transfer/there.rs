@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::feed::{self, Feed, Step, held};
 use crate::ids::{JobId, ManifestId};
 use crate::job::Stage;
-use crate::lanebook;
+use crate::lanebook::{self, Record};
 use crate::manifest::Manifest;
 use crate::products::{self, MAX_LISTED, Memory};
 use crate::roots::Project;
@@ -43,7 +43,7 @@ struct FeedDone {
 struct Order {
     project: Arc<Project>,
     /// The record of what the lane holds; `None`: nothing.
-    base: Option<(PathBuf, ManifestId)>,
+    base: Option<(Record, ManifestId)>,
     /// Known already, instead of a record.
     known: Option<Arc<Manifest>>,
     /// What the worker says, instead of either.
@@ -160,13 +160,14 @@ impl Daemon {
             .as_ref()
             .expect("BUG: an order without an attempt");
         let number = attempt.lane.expect("BUG: an order without a lane");
-        let record = self.lanes.path(&attempt.worker, survey.lane, number);
+        let record = self.lanes.record(&attempt.worker, survey.lane, number);
+        let path = self.lanes.path(&attempt.worker, survey.lane, number);
         let place = (attempt.worker.clone(), survey.lane, number);
         let unknown = !self.home.contains_key(&place);
         let session = attempt.session.and_then(|s| self.sessions.get(&s));
         Order {
             project: survey.project.clone(),
-            memory: unknown.then(|| lanebook::memory(&record)),
+            memory: unknown.then(|| lanebook::memory(&path)),
             base: attempt.base.filter(|_| from_base).map(|b| (record, b)),
             known,
             held: vec![],
@@ -311,9 +312,9 @@ impl Daemon {
         }
         let cleans = self.send_clean(id);
         if (done.changed || done.surer) && lasting {
-            let record = self.lanes.path(&worker, key, lane);
+            let pen = self.lanes.pen(&worker, key, lane);
             let manifest = self.attempt(id).manifest.clone();
-            self.crew.submit(move || store(&record, holds, &manifest));
+            self.crew.submit(move || store(pen, holds, &manifest));
         }
         if done.changed || cleans {
             self.send(id, &ToWorker::Commit(holds));
@@ -341,13 +342,13 @@ fn first_feed(order: Order) -> Result<Fed> {
 
 fn begin_feed(mut order: Order) -> Result<Fed> {
     if let (None, Some((record, holds))) = (&order.known, &order.base)
-        && lanebook::is_settled(record, *holds, order.digest)
+        && record.is_settled(*holds, order.digest)
     {
         return Ok(nothing_to_send(order.manifest, false));
     }
     let base = match (&order.known, &order.base) {
         (Some(known), _) => known.clone(),
-        (None, Some((path, id))) => Arc::new(lanebook::load(path, *id)?),
+        (None, Some((record, id))) => Arc::new(record.load(*id)?),
         (None, None) => {
             let held = std::mem::take(&mut order.held);
             let (project, manifest) = (&order.project, &order.manifest);
