@@ -57,6 +57,19 @@ fn the_users_cargo_configuration_is_the_jobs() {
     assert!(std::fs::read_to_string(&theirs).unwrap().contains("worker"));
 }
 
+/// Where root's home held the CARGO_HOME here, every job of a worker whose user may not enter its own
+/// root's home stayed at home.
+#[test]
+fn a_path_below_a_closed_directory_of_the_worker_is_shown() {
+    let (_worker, home) = start("closed");
+    sample_crate(&home.project);
+    let mut build = home.rch(&["exec", "--", "cargo", "build"]);
+    build.env("CARGO_HOME", "/root/.rch-nobody/cargo");
+    let output = build.env("RCH_REQUIRE_REMOTE", "1").output().unwrap();
+    let story = home.story(&["cargo", "build"], &output);
+    assert_eq!(output.status.code(), Some(0), "{story}");
+}
+
 /// A cache that the project names is not there, and nobody misses it.
 #[test]
 fn a_cache_in_front_of_rustc_is_left_out() {

@@ -3,14 +3,14 @@
 //!
 //! A new root in memory gets every entry of `/` bound into it. Where a home path's parents do not
 //! exist here they are made in memory; a real directory that lacks the next step is covered by a copy
-//! of itself in memory whose entries are bound one by one (a graft), so nothing is ever created on
-//! this machine's own disk. The old root is then taken away. Where
+//! of itself in memory whose entries are bound one by one (a graft), one that we may not enter by an
+//! empty one, so nothing is ever created on this machine's own disk. The old root is then taken away. Where
 //! the kernel forbids all this, `find` says why, and jobs run in the lane's own directory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rch::error::cause;
@@ -263,6 +263,10 @@ impl World {
             match fs::metadata(&way) {
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.step(&parent, &way)?,
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                    self.veil(&parent)?;
+                    fs::create_dir(&way)?;
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -293,6 +297,14 @@ impl World {
             self.cover(parent)?;
         }
         fs::create_dir(way)
+    }
+
+    /// Covers a directory that we may not enter (root's home, somebody else's): a job sees none of it
+    /// anyway.
+    fn veil(&mut self, dir: &Path) -> io::Result<()> {
+        namespace::mount_tmpfs(dir)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
+        self.cover(dir)
     }
 
     fn cover(&mut self, dir: impl AsRef<Path>) -> io::Result<()> {
