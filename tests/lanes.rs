@@ -260,3 +260,32 @@ fn what_was_doubtful_is_looked_at_once_more_and_then_known() {
         (settled == 1).then_some(())
     });
 }
+
+/// All that lay beside a product outside the project was sent along, however private.
+#[test]
+fn what_lies_beside_a_product_stays_here() {
+    let home = Home::new("beside");
+    write(
+        &home.project.join("main.c"),
+        "int main(void) { return 0; }\n",
+    );
+    let elsewhere = home.project.with_file_name("elsewhere");
+    write(&elsewhere.join("private"), "mine");
+    let product = elsewhere.join("main.o");
+    for _ in 0..2 {
+        remote(
+            &home,
+            &["gcc", "-c", "main.c", "-o", product.to_str().unwrap()],
+        );
+        assert_eq!(&fs::read(&product).unwrap()[..4], b"\x7fELF");
+        let sent = lane(&home).join("root1");
+        let there: Vec<_> = fs::read_dir(sent).unwrap().flatten().collect();
+        assert!(there.iter().all(|e| e.file_name() == "main.o"), "{there:?}");
+        fs::remove_file(&product).unwrap();
+        write(
+            &home.project.join("main.c"),
+            "int main(void) { return 1; }\n",
+        );
+    }
+    assert_eq!(fs::read(elsewhere.join("private")).unwrap(), b"mine");
+}

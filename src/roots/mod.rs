@@ -341,7 +341,8 @@ impl Search {
 
     /// Whatever another tool's words name: `make -C ../x`, `gcc /elsewhere/a.c -I ../include`.
     fn other(&mut self, cwd: &Path, argv: &[OsString]) -> Result<()> {
-        for path in words::paths_of(argv) {
+        let named = words::Named::of(argv);
+        for path in named.read {
             let path = paths::normal(&cwd.join(path));
             let dir = if path.is_dir() {
                 Some(path.as_path())
@@ -353,13 +354,27 @@ impl Search {
                 self.cmake_source(dir)?;
             }
         }
-        match words::output_of(argv).map(|path| paths::normal(&cwd.join(path))) {
-            Some(output) if !self.holds(&output) => Err(Error::new(format!(
-                "it writes to '{}', outside the project",
-                output.display()
-            ))),
-            _ => Ok(()),
+        for path in named.written {
+            self.written(&paths::normal(&cwd.join(path)))?;
         }
+        Ok(())
+    }
+
+    /// A product outside the project has a root to come home into; what else lies beside it is nobody's
+    /// business.
+    fn written(&mut self, path: &Path) -> Result<()> {
+        let dir = match path.is_dir() {
+            true => path,
+            false => path.parent().unwrap_or(path),
+        };
+        if self.holds(path) {
+            return Ok(());
+        }
+        if is_system(dir) || !dir.is_dir() || self.too_wide(dir).is_some() {
+            let text = format!("it writes to '{}', outside the project", path.display());
+            return Err(Error::new(text));
+        }
+        self.add_only(dir, vec![])
     }
 
     /// A build tree of cmake knows where its sources are.

@@ -141,35 +141,39 @@ const PATHS: [&str; 13] = [
     "--out-dir",
 ];
 
+/// Of these, the ones that are followed by what is written.
+const OUTPUTS: [&str; 2] = ["-o", "--out-dir"];
+
 /// Every path that the words of another tool than cargo name.
-pub fn paths_of(argv: &[OsString]) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    let mut rest = argv.iter().skip(1).peekable();
-    while let Some(word) = rest.next() {
-        let bytes = word.as_bytes();
-        let named = PATHS
-            .iter()
-            .find_map(|name| bytes.strip_prefix(name.as_bytes()));
-        match named {
-            Some([]) => paths.extend(rest.next().map(PathBuf::from)),
-            Some([b'=', value @ ..] | value) if bytes.starts_with(b"-") => {
-                paths.push(Path::new(OsStr::from_bytes(value)).to_path_buf());
-            }
-            _ if bytes.starts_with(b"-") => {}
-            _ => paths.push(word.into()),
-        }
-    }
-    paths
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    pub read: Vec<PathBuf>,
+    pub written: Vec<PathBuf>,
 }
 
-/// The file that a compiler's `-o` names.
-pub fn output_of(argv: &[OsString]) -> Option<PathBuf> {
-    let at = argv
-        .iter()
-        .position(|word| word.as_bytes().starts_with(b"-o"))?;
-    match argv[at].as_bytes() {
-        b"-o" => argv.get(at + 1).map(PathBuf::from),
-        word => Some(Path::new(OsStr::from_bytes(&word[2..])).to_path_buf()),
+impl Named {
+    pub fn of(argv: &[OsString]) -> Named {
+        let mut named = Named::default();
+        let mut rest = argv.iter().skip(1);
+        while let Some(word) = rest.next() {
+            let bytes = word.as_bytes();
+            let option = PATHS
+                .iter()
+                .find_map(|name| Some((*name, bytes.strip_prefix(name.as_bytes())?)));
+            let (name, value) = match option {
+                Some((name, [])) => (name, rest.next().map(PathBuf::from)),
+                Some((name, [b'=', value @ ..] | value)) => {
+                    (name, Some(Path::new(OsStr::from_bytes(value)).into()))
+                }
+                None if bytes.starts_with(b"-") => continue,
+                None => ("", Some(word.into())),
+            };
+            match OUTPUTS.contains(&name) {
+                true => named.written.extend(value),
+                false => named.read.extend(value),
+            }
+        }
+        named
     }
 }
 
@@ -214,12 +218,17 @@ mod tests {
 
     #[test]
     fn other_tools_paths() {
-        let paths = paths_of(&argv("gcc -O2 -I../inc -I inc2 -o /x/out a.c -L=lib"));
+        let named = Named::of(&argv("gcc -O2 -I../inc -I inc2 -o /x/out a.c -L=lib"));
         assert_eq!(
-            paths,
-            ["../inc", "inc2", "/x/out", "a.c", "lib"].map(PathBuf::from)
+            named.read,
+            ["../inc", "inc2", "a.c", "lib"].map(PathBuf::from)
         );
-        let paths = paths_of(&argv("make -C sub -j4 all"));
+        assert_eq!(named.written, [PathBuf::from("/x/out")]);
+        assert_eq!(
+            Named::of(&argv("rustc a.rs --out-dir=d -oe")).written,
+            ["d", "e"].map(PathBuf::from)
+        );
+        let paths = Named::of(&argv("make -C sub -j4 all")).read;
         assert_eq!(paths, ["sub", "all"].map(PathBuf::from));
     }
 }
