@@ -11,6 +11,7 @@
 //! holds. That order is what `Changes` relies on.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -167,9 +168,10 @@ impl Manifest {
     /// This manifest with `fresh` entries put in and `gone` ones (and all below them) taken out.
     #[must_use]
     pub fn updated(&self, fresh: &[(Name, Entry)], gone: &[Name]) -> Manifest {
+        let gone: HashSet<(u8, &Path)> = gone.iter().map(|n| (n.root, &*n.path)).collect();
         let is_gone = |name: &Name| {
-            let mut above = gone.iter();
-            above.any(|g| g.root == name.root && name.path.starts_with(&g.path))
+            let mut above = name.path.ancestors();
+            !gone.is_empty() && above.any(|path| gone.contains(&(name.root, path)))
         };
         let kept = self.iter().filter(|(n, _)| !is_gone(n));
         Manifest::new(kept.chain(fresh).cloned().collect(), self.taken)

@@ -4,6 +4,7 @@
 //! copying bytes and a slow client costs a file offset, not memory. `rch logs` reads the same file
 //! later. It is unlinked only by age (`sweep`), never by the job.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -23,9 +24,21 @@ pub struct Spool {
     scratch: Vec<u8>,
 }
 
-/// Where the recorded output of `job` lies; numbers start anew with every daemon.
+/// Where the recorded output of `job` lies.
 pub fn path(dir: &Path, job: JobId) -> PathBuf {
     dir.join(format!("{job}.out"))
+}
+
+/// The highest number of a job with a record, or 0: the next daemon goes on behind it, or people would
+/// be shown another job's output under a number they know.
+pub fn last(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let number = |name: OsString| -> Option<u64> {
+        let name = name.to_str()?.strip_suffix(".out")?;
+        name.strip_prefix('j')?.parse().ok()
+    };
+    let numbers = entries.filter_map(|e| number(e.file_name()));
+    numbers.max().unwrap_or(0)
 }
 
 impl Spool {
@@ -130,6 +143,8 @@ mod tests {
             assert!(spool.read(slow.len() as u64, &mut slow).unwrap() <= STEP as u64);
         }
         assert_eq!(fast, slow);
+        Spool::create(&dir, JobId(12)).unwrap();
+        assert_eq!((last(&dir), last(&dir.join("nowhere"))), (12, 0));
         assert_eq!(Spool::open(&dir, JobId(1)).unwrap().len(), spool.len());
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -289,3 +289,30 @@ fn what_lies_beside_a_product_stays_here() {
     }
     assert_eq!(fs::read(elsewhere.join("private")).unwrap(), b"mine");
 }
+
+/// What a test writes over a source stays there: the record says so, as nothing here shows it.
+#[test]
+fn a_source_that_a_test_writes_stays_and_is_told() {
+    let home = Home::new("golden");
+    sample_crate(&home.project);
+    write(&home.project.join("tests/golden.txt"), "old");
+    write(
+        &home.project.join("tests/golden.rs"),
+        "#[test]\nfn update() { std::fs::write(\"tests/golden.txt\", \"new\").unwrap(); }\n",
+    );
+    for _ in 0..2 {
+        remote(&home, &["cargo", "test", "--test", "golden"]);
+        let kept = fs::read_to_string(home.project.join("tests/golden.txt")).unwrap();
+        assert_eq!(kept, "old");
+        let job = last(&home).id.to_string();
+        let logs = home.rch(&["logs", &job]).output().unwrap();
+        let logs = String::from_utf8(logs.stderr).unwrap();
+        let line = "rch: 'tests/golden.txt' was written by the job, and is a source: it stays as it is here\n";
+        assert!(logs.contains(line), "{logs}");
+    }
+    // The next daemon's numbers are others, or its records would take the place of these.
+    let before = last(&home).id;
+    home.stop();
+    remote(&home, &["cargo", "test", "--test", "golden"]);
+    assert!(last(&home).id > before);
+}

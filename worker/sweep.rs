@@ -31,6 +31,11 @@ pub fn sweep(keep: Keep) {
     if last.is_ok_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) {
         return;
     }
+    // One at a time: a session that sweeps answers nobody meanwhile.
+    let lock = fs::File::create(lanes_dir().join(".sweeping"));
+    if !lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok()) {
+        return;
+    }
     let _ = fs::remove_dir_all(lanes_dir().join(TRASH));
     let now = time::now();
     for (used, lane) in lanes() {
@@ -40,7 +45,7 @@ pub fn sweep(keep: Keep) {
             remove(&lane);
         }
     }
-    // Only now: one that was cut short is done again. Two at once do no harm.
+    // Only now: one that was cut short is done again.
     let _ = fs::write(&mark, "");
 }
 

@@ -64,17 +64,32 @@ enum Line {
 }
 
 /// Appends a page with all that hangs on it; nothing if the directory has none, because it vanished or
-/// is not taken. Deep as the paths are, which the kernel limits.
+/// is not taken. Without recursion: paths may be deeper than a thread's stack.
 fn unfold(book: &mut [Option<Page>], place: usize, found: &mut Found) {
-    let Some(page) = book[place].take() else {
-        return;
-    };
-    found.extend(page.own);
-    for line in page.lines {
-        match line {
-            Line::Leaf(name, entry) => found.push((name, entry)),
-            Line::Below(number) => unfold(book, page.below + number, found),
+    let mut open = vec![];
+    turn(book, place, &mut open, found);
+    while let Some((lines, below)) = open.last_mut() {
+        match lines.next() {
+            Some(Line::Leaf(name, entry)) => found.push((name, entry)),
+            Some(Line::Below(number)) => {
+                let place = *below + number;
+                turn(book, place, &mut open, found);
+            }
+            None => drop(open.pop()),
         }
+    }
+}
+
+/// Opens a page.
+fn turn(
+    book: &mut [Option<Page>],
+    place: usize,
+    open: &mut Vec<(std::vec::IntoIter<Line>, usize)>,
+    found: &mut Found,
+) {
+    if let Some(page) = book[place].take() {
+        found.extend(page.own);
+        open.push((page.lines.into_iter(), page.below));
     }
 }
 
@@ -298,7 +313,8 @@ fn is_dir(entry: &Dirent<'_>, open: &File) -> bool {
 
 /// Reads the names in a directory; `None` if it vanished, unless it `must` be there.
 fn list(path: &Path, must: bool, listing: &mut Listing) -> Result<Option<File>> {
-    let listed = dir::open(path).and_then(|open| {
+    // One that has become a link since it was looked at leads elsewhere; a root may be one.
+    let listed = dir::open(path, must).and_then(|open| {
         listing.read(&open)?;
         Ok(open)
     });

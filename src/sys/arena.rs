@@ -7,7 +7,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 /// Bytes. A hook with settings files of usual size uses a quarter; untouched pages cost nothing.
 const SIZE: usize = 64 << 10;
@@ -50,7 +51,7 @@ impl Arena {
         to <= SIZE
             && self
                 .used
-                .compare_exchange(from, to, Relaxed, Relaxed)
+                .compare_exchange(from, to, AcqRel, Relaxed)
                 .is_ok()
     }
 

@@ -36,10 +36,15 @@ pub struct Dirent<'a> {
     kind: u8,
 }
 
-/// Opens a directory; anything else is an error, and is not waited for.
-pub fn open(path: &Path) -> io::Result<File> {
+/// Opens a directory; anything else is an error, and is not waited for. A link is followed only if
+/// `follow`.
+pub fn open(path: &Path, follow: bool) -> io::Result<File> {
+    let flags = match follow {
+        true => libc::O_DIRECTORY,
+        false => libc::O_DIRECTORY | libc::O_NOFOLLOW,
+    };
     let mut options = File::options();
-    options.read(true).custom_flags(libc::O_DIRECTORY);
+    options.read(true).custom_flags(flags);
     options.open(path)
 }
 
@@ -122,7 +127,7 @@ mod tests {
         let mut listing = Listing::default();
         // Twice: what was read before is not seen again.
         for _ in 0..2 {
-            let dir = open(&at.dir("d")).unwrap();
+            let dir = open(&at.dir("d"), false).unwrap();
             listing.read(&dir).unwrap();
             let mut found: Vec<_> = listing.iter().map(|e| e.name().to_str().unwrap()).collect();
             found.sort_unstable();
@@ -134,6 +139,9 @@ mod tests {
                 assert_eq!(stat.is_symlink(), entry.name() == "link");
             }
         }
-        assert!(open(&at.file("plain", "")).is_err());
+        assert!(open(&at.file("plain", ""), true).is_err());
+        at.link("way", "d");
+        let way = at.0.join("way");
+        assert!(open(&way, true).is_ok() && open(&way, false).is_err());
     }
 }

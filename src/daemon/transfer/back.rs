@@ -1,6 +1,7 @@
 //! The way back: the worker lists, the crew chooses, the worker sends, the crew writes; only when the
 //! last file stands is the job done.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::ids::{JobId, ManifestId};
 use crate::landing::{self, Chosen, Landing};
 use crate::lanebook::{self, Pen};
 use crate::manifest::Manifest;
-use crate::products::{self, Memory};
+use crate::products::{self, MAX_LISTED, Memory};
 use crate::roots::Project;
 use crate::scan;
 use crate::wire::patch;
@@ -24,6 +25,9 @@ pub(in crate::daemon) enum Landed {
     /// With what is left to be cleared away.
     Done(landing::Landed, Box<Landing>),
 }
+
+/// More sources that a job has written are not named one by one.
+const MOST_TOLD: usize = 20;
 
 impl Daemon {
     /// The worker lists what there is.
@@ -38,6 +42,9 @@ impl Daemon {
             return self.failed(id, Fault::Protocol, "a list of products before the exit");
         }
         attempt.produced.append(&mut files);
+        if attempt.produced.len() > MAX_LISTED {
+            return self.failed(id, Fault::Protocol, "a list without end");
+        }
         if !last {
             return;
         }
@@ -228,13 +235,25 @@ impl Daemon {
             let (memory, record) = (memory.clone(), record.clone());
             self.crew.submit(move || remember(&record, &memory));
         }
+        let landed_names: HashSet<&Name> = landed.written.iter().map(|(n, _)| n).collect();
         // A source that the job wrote and that did not come home is sent again next time.
         let spoilt: Vec<Name> = attempt
             .produced
             .iter()
             .filter(|p| p.changed && attempt.manifest.get(&p.name).is_some())
-            .filter(|p| !landed.written.iter().any(|(n, _)| *n == p.name))
+            .filter(|p| !landed_names.contains(&p.name))
             .map(|p| p.name.clone())
+            .collect();
+        let own: Vec<String> = spoilt
+            .iter()
+            .filter(|_| !products::may_write_sources(&survey.accepted))
+            .take(MOST_TOLD)
+            .map(|name| {
+                format!(
+                    "'{}' was written by the job, and is a source",
+                    name.path.display()
+                )
+            })
             .collect();
         let written = landed.sources(&survey.rules, &survey.project);
         if lasting && !(written.is_empty() && spoilt.is_empty()) {
@@ -243,6 +262,9 @@ impl Daemon {
             // Of a large tree that takes a while.
             self.crew
                 .submit(move || store(pen, holds, &manifest.updated(&written, &spoilt)));
+        }
+        for name in own {
+            job.remark(format!("{name}: it stays as it is here"));
         }
         self.finish(id);
     }
