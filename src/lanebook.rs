@@ -168,6 +168,10 @@ impl Lanebook {
             lanes.retain(|l| l.number != number);
         }
         let record = self.path(worker, key, number);
+        // No pen that is out may bring it back.
+        self.pens += 1;
+        let last = self.pens;
+        self.written.lock().entry(record.clone()).or_default().last = last;
         let _ = fs::remove_file(memory(&record));
         let _ = fs::remove_file(record);
     }

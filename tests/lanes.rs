@@ -316,3 +316,32 @@ fn a_source_that_a_test_writes_stays_and_is_told() {
     remote(&home, &["cargo", "test", "--test", "golden"]);
     assert!(last(&home).id > before);
 }
+
+/// The agent was stopped while the program came home. The next `make` had nothing to do in that lane, and
+/// the program never came.
+#[test]
+fn what_was_not_brought_home_is_made_or_brought_by_the_next_job() {
+    let home = Home::new("stopped");
+    write(
+        &home.project.join("Makefile"),
+        "app: in\n\t@head -c 400000000 /dev/urandom > app\n",
+    );
+    write(&home.project.join("in"), "1");
+    let started = home.rch(&["daemon", "start"]).status().unwrap();
+    assert!(started.success());
+    let mut client = home.rch(&["exec", "--", "make"]);
+    let mut client = client.env("RCH_REQUIRE_REMOTE", "1").spawn().unwrap();
+    wait_for("the way home", || {
+        let jobs = home.status().jobs;
+        jobs.iter().any(|j| j.state == "returning").then_some(())
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    wait_for("the job's end", || {
+        let jobs = home.status().jobs;
+        jobs.iter().all(|j| j.state != "returning").then_some(())
+    });
+    assert!(!home.project.join("app").exists(), "it was too fast for us");
+    remote(&home, &["make"]);
+    assert!(home.project.join("app").exists());
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rch::ids::{LaneKey, ManifestId};
 use rch::paths;
 use rch::time::{self, Stamp};
-use rch::wire::worker::{Base, Name, Open};
+use rch::wire::worker::{Base, MAX_ROOTS, Name, Open};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fault::{self, Done, Sentence, Wrong};
@@ -23,9 +23,6 @@ use crate::tree::Tree;
 
 /// More lanes than any worker has slots for one project.
 const MOST_LANES: u16 = 256;
-
-/// More roots than any project has path dependencies in repositories of their own.
-const MOST_ROOTS: usize = 64;
 
 /// As long as the processes of a job that is ended may take (EXEC-4).
 const LEAVING: Duration = Duration::from_secs(2);
@@ -82,7 +79,7 @@ pub fn open(open: &Open) -> Done<Lane> {
 
 fn check_homes(homes: &[PathBuf]) -> Done<()> {
     let fits = |p: &PathBuf| p.is_absolute() && paths::normal(p) == *p && p.parent().is_some();
-    if homes.is_empty() || homes.len() > MOST_ROOTS || !homes.iter().all(fits) {
+    if homes.is_empty() || homes.len() > MAX_ROOTS || !homes.iter().all(fits) {
         return Err(Wrong::protocol("roots must be absolute, plain and few"));
     }
     Ok(())

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::paths;
+use crate::wire::worker::MAX_ROOTS;
 use crate::wire::worker::Name;
 
 use needs::Needs;
@@ -265,10 +266,10 @@ impl Search {
         self.check_count()
     }
 
-    /// A root's number travels in a byte.
     fn check_count(&self) -> Result<()> {
-        if self.roots.len() > 200 {
-            return Err(Error::new("more than 200 directories outside the project"));
+        if self.roots.len() > MAX_ROOTS {
+            let text = format!("more than {MAX_ROOTS} directories outside the project");
+            return Err(Error::new(text));
         }
         Ok(())
     }

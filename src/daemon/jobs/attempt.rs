@@ -36,6 +36,8 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) transfer: Transfer,
     pub(in crate::daemon) exit: Option<Exit>,
     pub(in crate::daemon) produced: Vec<Produced>,
+    /// All that it produced is home, and what the lane holds is written down.
+    pub(in crate::daemon) brought: bool,
     /// Products that did not come home because something newer stands here.
     pub(in crate::daemon) kept: Vec<Name>,
     /// What cargo would run, if it was asked.
@@ -76,6 +78,7 @@ impl Attempt {
             holds: ManifestId([0; 16]),
             transfer: Transfer::Idle,
             exit: None,
+            brought: false,
             produced: vec![],
             kept: vec![],
             program: None,

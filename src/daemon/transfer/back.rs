@@ -101,11 +101,11 @@ impl Daemon {
             had: c.had,
         });
         let wants: Vec<Want> = wants.collect();
-        // A list may be longer than a frame.
-        for part in wants.chunks(1000) {
-            self.send(id, &ToWorker::Fetch(part.to_vec()));
+        let parts = parts(wants);
+        self.attempt(id).fetches = parts.len();
+        for part in parts {
+            self.send(id, &ToWorker::Fetch(part));
         }
-        self.attempt(id).fetches = wants.len().div_ceil(1000);
     }
 
     /// File content has come.
@@ -222,6 +222,7 @@ impl Daemon {
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
         };
+        attempt.brought = true;
         attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
         let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
         let memory = self
@@ -268,6 +269,23 @@ impl Daemon {
         }
         self.finish(id);
     }
+}
+
+/// A list may be longer than a frame: cut so that each part is well below one. No name is longer than
+/// a path may be (`wire`).
+fn parts(wants: Vec<Want>) -> Vec<Vec<Want>> {
+    const PART: usize = 256 << 10;
+    let (mut parts, mut room) = (vec![], 0);
+    for want in wants {
+        let len = want.name.path.as_os_str().len() + 64;
+        if parts.is_empty() || len > room {
+            parts.push(vec![]);
+            room = PART;
+        }
+        room = room.saturating_sub(len);
+        parts.last_mut().expect("BUG: just pushed").push(want);
+    }
+    parts
 }
 
 /// Runs on the crew.

@@ -16,12 +16,16 @@ fn put_name(w: &mut Writer, name: &Name) {
     w.u8(name.root).path(&name.path);
 }
 
+/// What the kernel takes (PATH_MAX).
+const LONGEST_NAME: usize = 4096;
+
 fn name(r: &mut Reader<'_>) -> Parsed<Name> {
     let name = Name {
         root: r.u8()?,
         path: r.path()?,
     };
-    if crate::paths::is_plain(&name.path) {
+    let fits = name.path.as_os_str().len() <= LONGEST_NAME;
+    if fits && crate::paths::is_plain(&name.path) {
         Ok(name)
     } else {
         Err(Malformed)

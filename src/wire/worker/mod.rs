@@ -20,6 +20,10 @@ use crate::time::Stamp;
 
 pub(super) use code::{get_exit, put_exit};
 
+/// More roots than any project has path dependencies in repositories of their own; their numbers travel in
+/// a byte.
+pub const MAX_ROOTS: usize = 200;
+
 /// A file's place: which root, and the path beneath it (relative, never empty, no `.` or `..`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
