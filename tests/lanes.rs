@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use common::home::Home;
 use common::{sample_crate, wait_for, write};
+use rch::sys::process::Pid;
+use rch::sys::signal::SIGKILL;
 use rch::wire::status::Job;
 
 /// What `rch exec` printed on stderr, of a command that must succeed remotely.
@@ -317,11 +319,8 @@ fn a_source_that_a_test_writes_stays_and_is_told() {
     assert!(last(&home).id > before);
 }
 
-/// The agent was stopped while the program came home. The next `make` had nothing to do in that lane, and
-/// the program never came.
-#[test]
-fn what_was_not_brought_home_is_made_or_brought_by_the_next_job() {
-    let home = Home::new("stopped");
+/// A `make` whose large program is on its way home.
+fn on_the_way_home(home: &Home) -> std::process::Child {
     write(
         &home.project.join("Makefile"),
         "app: in\n\t@head -c 400000000 /dev/urandom > app\n",
@@ -330,11 +329,20 @@ fn what_was_not_brought_home_is_made_or_brought_by_the_next_job() {
     let started = home.rch(&["daemon", "start"]).status().unwrap();
     assert!(started.success());
     let mut client = home.rch(&["exec", "--", "make"]);
-    let mut client = client.env("RCH_REQUIRE_REMOTE", "1").spawn().unwrap();
+    let client = client.env("RCH_REQUIRE_REMOTE", "1").spawn().unwrap();
     wait_for("the way home", || {
         let jobs = home.status().jobs;
         jobs.iter().any(|j| j.state == "returning").then_some(())
     });
+    client
+}
+
+/// The agent was stopped while the program came home. The next `make` had nothing to do in that lane, and
+/// the program never came.
+#[test]
+fn what_was_not_brought_home_is_made_or_brought_by_the_next_job() {
+    let home = Home::new("stopped");
+    let mut client = on_the_way_home(&home);
     client.kill().unwrap();
     client.wait().unwrap();
     wait_for("the job's end", || {
@@ -342,6 +350,19 @@ fn what_was_not_brought_home_is_made_or_brought_by_the_next_job() {
         jobs.iter().all(|j| j.state != "returning").then_some(())
     });
     assert!(!home.project.join("app").exists(), "it was too fast for us");
+    remote(&home, &["make"]);
+    assert!(home.project.join("app").exists());
+}
+
+/// As above, but the daemon was killed: the next one believed its record, and so did the worker.
+#[test]
+fn a_lane_whose_daemon_was_killed_before_its_record_is_in_doubt() {
+    let home = Home::new("killed");
+    let mut client = on_the_way_home(&home);
+    let daemon = Pid(home.daemon_pid());
+    rch::sys::process::kill(daemon, SIGKILL).unwrap();
+    let ended = client.wait().unwrap();
+    assert!(!ended.success(), "it was too fast for us");
     remote(&home, &["make"]);
     assert!(home.project.join("app").exists());
 }

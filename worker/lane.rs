@@ -3,7 +3,8 @@
 //! `lanes/<project>-<key>/<n>/` holds `root0`…, `state` and `lock`. The lock is an flock, which dies
 //! with the processes that hold it (the job's warden among them), so no lane is lost to a crash. The
 //! state says which manifest the tree holds; it is marked dirty before anything is written and clean
-//! when all is, so whatever is interrupted leaves a lane that says it needs repair.
+//! when the daemon commits it, after the feed and once more when what the job made is home. Whatever
+//! is interrupted leaves a lane that says it needs repair.
 
 use std::fs::{self, File};
 use std::io;
@@ -282,10 +283,10 @@ impl Lane {
         Ok(self.mark)
     }
 
-    /// A job has ended and nothing of it is left.
+    /// A job has ended and nothing of it is left. The lane stays dirty until the daemon, which knows
+    /// what it brought home, commits it.
     pub fn end(&mut self) -> Done<()> {
         self.state.ended = time::now().max(self.state.ended);
-        self.state.clean = true;
         self.save()
     }
 

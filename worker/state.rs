@@ -14,7 +14,7 @@ use rch::time::Stamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub manifest: Option<ManifestId>,
-    /// Nothing has been written since `manifest` was committed, except by jobs that ended.
+    /// Nothing has been written since `manifest` was committed.
     pub clean: bool,
     /// A job has run here.
     pub ran: bool,

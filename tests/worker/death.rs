@@ -5,7 +5,7 @@ use rch::sys::process::Exit;
 use rch::wire::worker::{Base, FromWorker, ToWorker};
 
 use crate::common::wait_for;
-use crate::kit::{HOME, Place, Session, job, runs};
+use crate::kit::{HOME, Place, Session, job, rests, runs};
 
 /// A job that has a grandchild in a session of its own, deaf to SIGTERM.
 fn sleeper(s: &mut Session, word: &str) {
@@ -89,15 +89,32 @@ fn a_signal_reaches_the_job() {
     s.commit(1);
     s.send(&ToWorker::Run(job(&["make"])));
     assert_eq!(s.next(), FromWorker::Started);
-    // make itself must be past its own fork, or it mistakes the signal's time.
     assert_eq!(s.next(), FromWorker::Stdout(b"go\n".to_vec()));
-    wait_for("the job to sleep", || runs(&word).then_some(()));
+    // make itself must be past its own fork, or it mistakes the signal's time.
+    let pid = s.child.id();
+    wait_for("all to sleep", || rests(pid, "sleep").then_some(()));
     s.send(&ToWorker::Signal(2));
     let done = s.outcome();
     assert_eq!(done.exit, Some(Exit::Signal(2)), "{}", done.err());
     assert!(!runs(&word));
+    s.commit(1);
     s.close();
     assert_eq!(s.open(HOME, Some((0, ManifestId([1; 16])))).1, Base::Holds);
+}
+
+/// What a job made is not home yet, and its daemon may be killed before it is.
+#[test]
+fn a_lane_is_in_doubt_until_its_daemon_has_brought_all_home() {
+    let place = Place::new("doubt");
+    let mut s = place.session();
+    s.open(HOME, None);
+    s.put("Makefile", "all:\n\t@echo done\n");
+    s.commit(1);
+    s.run(job(&["make"])).ok();
+    drop(s);
+    let mut s = place.session();
+    let base = Some((0, ManifestId([1; 16])));
+    assert_eq!(s.open(HOME, base).1, Base::Stale);
 }
 
 /// A background process must not keep a job that has ended from ending.

@@ -76,11 +76,13 @@ fn make_and_gcc_bring_what_they_made() {
     s.commit(2);
     let done = s.run(job(&["make"])).ok();
     assert!(done.out().contains("gcc -o prog"), "{}", done.out());
+    s.commit(3);
     let done = s.run(job(&["make"])).ok();
     assert!(done.out().contains("up to date"), "{}", done.out());
     assert_eq!(done.paths(true), [""; 0]);
     let mut wrong = job(&["make", "nothing"]);
     wrong.merged = true;
+    s.commit(3);
     let done = s.run(wrong);
     assert_eq!(
         (done.exit, done.err()),

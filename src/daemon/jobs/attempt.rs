@@ -3,6 +3,7 @@
 //! An attempt begins with a lease and ends in `ends`. It may run on only while its number is the
 //! job's present one, which is how late answers of the crew are told from timely ones.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::daemon::{Daemon, survey};
 use crate::fleet::Lease;
 use crate::ids::{JobId, ManifestId, SessionId, WorkerId};
 use crate::job::Stage;
+use crate::landing::Landed;
 use crate::manifest::Manifest;
 use crate::plan::parallel;
 use crate::sys::process::Exit;
@@ -36,8 +38,6 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) transfer: Transfer,
     pub(in crate::daemon) exit: Option<Exit>,
     pub(in crate::daemon) produced: Vec<Produced>,
-    /// All that it produced is home, and what the lane holds is written down.
-    pub(in crate::daemon) brought: bool,
     /// Products that did not come home because something newer stands here.
     pub(in crate::daemon) kept: Vec<Name>,
     /// What cargo would run, if it was asked.
@@ -78,7 +78,6 @@ impl Attempt {
             holds: ManifestId([0; 16]),
             transfer: Transfer::Idle,
             exit: None,
-            brought: false,
             produced: vec![],
             kept: vec![],
             program: None,
@@ -91,6 +90,17 @@ impl Attempt {
             stopped_by: None,
             tail: vec![],
         }
+    }
+
+    /// Sources that the job wrote and that did not come home: they are sent again the next time.
+    pub(in crate::daemon) fn spoilt(&self, landed: &Landed) -> Vec<Name> {
+        let landed: HashSet<&Name> = landed.written.iter().map(|(n, _)| n).collect();
+        let sources = self.produced.iter().map(|p| (&p.name, p.changed));
+        sources
+            .filter(|(name, changed)| *changed && self.manifest.get(name).is_some())
+            .filter(|(name, _)| !landed.contains(name))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 

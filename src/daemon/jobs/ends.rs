@@ -310,13 +310,6 @@ impl Daemon {
             return;
         };
         attempt.transfer = Transfer::Idle;
-        // A command has run there, and nobody knows what it wrote over sources, or what it made that
-        // is not here: the next job asks.
-        if let (Some(_), false, Some(survey), Some(lane)) =
-            (attempt.exit, attempt.brought, &job.survey, attempt.lane)
-        {
-            self.lanes.forget(&attempt.worker, survey.lane, lane);
-        }
         let session = attempt.session.take();
         if !job.stage.is_over() {
             job.attempt = None;

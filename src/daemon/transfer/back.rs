@@ -1,14 +1,13 @@
 //! The way back: the worker lists, the crew chooses, the worker sends, the crew writes; only when the
 //! last file stands is the job done.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Transfer;
 use crate::classify::Accepted;
 use crate::config::Retention;
-use crate::daemon::{Daemon, Report};
+use crate::daemon::{Daemon, Report, start};
 use crate::error::{Error, Result};
 use crate::ids::{JobId, ManifestId};
 use crate::landing::{self, Chosen, Landing};
@@ -222,52 +221,53 @@ impl Daemon {
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
         };
-        attempt.brought = true;
         attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
-        let (worker, lane) = (attempt.worker.clone(), attempt.lane.unwrap_or(0));
-        let memory = self
-            .home
-            .entry((worker.clone(), survey.lane, lane))
-            .or_default();
-        let lasting = survey.config.worker.retention == Retention::Lane;
-        let record = self.lanes.path(&worker, survey.lane, lane);
-        if lasting && !landed.written.is_empty() {
+        let spoilt = attempt.spoilt(landed);
+        if !products::may_write_sources(&survey.accepted) {
+            for name in spoilt.iter().take(MOST_TOLD) {
+                let name = name.path.display();
+                job.remark(format!(
+                    "'{name}' was written by the job, and is a source: it stays as it is here"
+                ));
+            }
+        }
+        self.write_down(id, landed, &spoilt);
+        self.finish(id);
+    }
+
+    /// Remembers what came home and what the lane holds now, and has the worker believe it: a lane
+    /// whose daemon was killed before this is one in doubt.
+    fn write_down(&mut self, id: JobId, landed: &landing::Landed, spoilt: &[Name]) {
+        let job = self.jobs.get_mut(&id).expect("BUG: brought without a job");
+        let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
+            return;
+        };
+        if survey.config.worker.retention == Retention::Ephemeral {
+            return;
+        }
+        let (worker, key) = (attempt.worker.clone(), survey.lane);
+        let lane = attempt.lane.expect("BUG: brought from no lane");
+        let record = self.lanes.path(&worker, key, lane);
+        if !landed.written.is_empty() {
+            let memory = self.home.entry((worker.clone(), key, lane)).or_default();
             Arc::make_mut(memory).note(&attempt.produced, &landed.written);
-            let (memory, record) = (memory.clone(), record.clone());
+            let memory = memory.clone();
             self.crew.submit(move || remember(&record, &memory));
         }
-        let landed_names: HashSet<&Name> = landed.written.iter().map(|(n, _)| n).collect();
-        // A source that the job wrote and that did not come home is sent again next time.
-        let spoilt: Vec<Name> = attempt
-            .produced
-            .iter()
-            .filter(|p| p.changed && attempt.manifest.get(&p.name).is_some())
-            .filter(|p| !landed_names.contains(&p.name))
-            .map(|p| p.name.clone())
-            .collect();
-        let own: Vec<String> = spoilt
-            .iter()
-            .filter(|_| !products::may_write_sources(&survey.accepted))
-            .take(MOST_TOLD)
-            .map(|name| {
-                format!(
-                    "'{}' was written by the job, and is a source",
-                    name.path.display()
-                )
-            })
-            .collect();
         let written = landed.sources(&survey.rules, &survey.project);
-        if lasting && !(written.is_empty() && spoilt.is_empty()) {
+        if !(written.is_empty() && spoilt.is_empty()) {
+            let Ok(fresh) = start::random() else { return };
+            attempt.holds = ManifestId(fresh);
             let (holds, manifest) = (attempt.holds, attempt.manifest.clone());
-            let pen = self.lanes.pen(&worker, survey.lane, lane);
+            let spoilt = spoilt.to_vec();
+            self.lanes.set(&worker, key, lane, holds, id);
+            let pen = self.lanes.pen(&worker, key, lane);
             // Of a large tree that takes a while.
             self.crew
                 .submit(move || store(pen, holds, &manifest.updated(&written, &spoilt)));
         }
-        for name in own {
-            job.remark(format!("{name}: it stays as it is here"));
-        }
-        self.finish(id);
+        let holds = attempt.holds;
+        self.send(id, &ToWorker::Commit(holds));
     }
 }
 
