@@ -69,7 +69,8 @@
 //! - A new lane starts empty. Lanes are idle or in use; one in use cannot be copied while a compiler
 //!   writes in it, and an idle one is taken rather than copied.
 //! - The user's CARGO_HOME appears on the worker as a directory in memory: the worker's own caches, with
-//!   the user's configuration in place of the worker's.
+//!   the user's configuration in place of the worker's. The toolchain that is the same compiler appears at
+//!   its path and under its name at home: cargo prints both, and build scripts get them.
 //! - The daemon reaps children by pid, never `waitpid(-1)`: crew threads have children too.
 //! - The hook asks the processor nothing: `cpuid`, which vector searches begin with, traps in a virtual
 //!   machine. Six of them cost a fifth of the C floor; without them the hook is at 1.2 instead of 1.5.

@@ -153,9 +153,19 @@ impl Known {
 
 /// Questions for the toolchain that `argv` names, if it names one (`cargo +nightly`).
 fn with_toolchain<const N: usize>(argv: &[OsString], args: [OsString; N]) -> Vec<OsString> {
-    let plus = argv.get(1);
-    let plus = plus.filter(|a| a.as_encoded_bytes().first() == Some(&b'+'));
+    let plus = argv.get(1).filter(|word| is_toolchain(word));
     plus.cloned().into_iter().chain(args).collect()
+}
+
+/// Takes the word out that names a toolchain, if there is one.
+pub fn take_word(argv: &mut Vec<OsString>) {
+    if argv.get(1).is_some_and(|word| is_toolchain(word)) {
+        argv.remove(1);
+    }
+}
+
+fn is_toolchain(word: &OsStr) -> bool {
+    word.as_encoded_bytes().first() == Some(&b'+')
 }
 
 /// Files whose change may change the answer.

@@ -552,6 +552,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
         merged: false,
         cargo_home: Some("/c".into()),
         cargo_config: Some(b"x".to_vec()),
+        toolchain: Some("/r/toolchains/t".into()),
         needs: vec!["mold".into()],
         collect: Collect {
             changed: true,

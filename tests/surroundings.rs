@@ -166,3 +166,48 @@ fn a_native_build_does_not_go_to_another_processor() {
     assert!(said.contains("css: has another processor"), "{said}");
     assert_eq!(build("").0, Some(0));
 }
+
+fn with_one_toolchain(name: &str) -> (Sshd, Home) {
+    let odd = Oddities {
+        toolchain: Some("pinned".into()),
+        ..Oddities::default()
+    };
+    let worker = Sshd::odd("css", &shared_key(), &odd);
+    let home = Home::with(name, &[&worker], 4);
+    (worker, home)
+}
+
+/// `+stable` may be any other version on a worker, or none; the same compiler is what counts.
+#[test]
+fn a_toolchain_is_known_by_what_it_is() {
+    let (worker, home) = with_one_toolchain("plus");
+    worker.wrap("set -- \"$@\" --no-namespace", "$real");
+    let argv = ["cargo", "+stable", "build"];
+    // What was built in another place names that place.
+    let sources = |path: &Path| !path.starts_with("target");
+    let done = compare_with(&home, &sample_crate, &argv, &sources, &[]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
+
+/// cargo prints where the compiler is, and build scripts get to know it; on a worker it is elsewhere, and
+/// may have another name.
+#[test]
+fn the_toolchain_is_where_it_is_at_home() {
+    let (_worker, home) = with_one_toolchain("toolchain");
+    let lay = |dir: &Path| {
+        sample_crate(dir);
+        write(
+            &dir.join("build.rs"),
+            "fn main() {\n    println!(\"cargo:rustc-env=BUILT_IN=x\");\n    for name in [\"CARGO\", \"RUSTUP_HOME\", \"RUSTUP_TOOLCHAIN\"] {\n        println!(\"cargo:warning={name} {:?}\", std::env::var(name));\n    }\n}\n",
+        );
+    };
+    for argv in [
+        &["cargo", "build", "-v"][..],
+        &["cargo", "+stable", "build", "-v"],
+    ] {
+        let done = compare_with(&home, &lay, argv, &binary, &[]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        assert!(done.stderr.contains("toolchains/"), "{}", done.stderr);
+        assert!(!done.stderr.contains("pinned"), "{}", done.stderr);
+    }
+}

@@ -74,9 +74,14 @@ impl View {
     pub fn show_cargo(&mut self, from: &Path, at: &Path) {
         self.show(from, at);
         for name in ["bin", "env"] {
-            if let Ok(real) = from.join(name).canonicalize() {
-                self.fixed.push((real, at.join(name)));
-            }
+            self.show_fixed(&from.join(name), &at.join(name));
+        }
+    }
+
+    /// Shows `from`, if it exists, at `at`, and nothing can be written there.
+    pub fn show_fixed(&mut self, from: &Path, at: &Path) {
+        if let Ok(real) = from.canonicalize() {
+            self.fixed.push((real, at.into()));
         }
     }
 }
@@ -154,7 +159,13 @@ pub fn enter(means: Means, view: &View) -> Done<()> {
     let mut places = view.places.clone();
     // A root inside a root goes on top of it.
     places.sort_by_key(|(_, at)| at.components().count());
-    for (from, at) in places.iter().chain(&view.fixed) {
+    for (from, at) in &places {
+        world
+            .place(from, at)
+            .wrong(|| format!("cannot show '{}'", at.display()))?;
+        world.places.push(at.clone());
+    }
+    for (from, at) in &view.fixed {
         world
             .place(from, at)
             .wrong(|| format!("cannot show '{}'", at.display()))?;
@@ -240,7 +251,7 @@ fn mirror(from: &Path, at: &Path) -> io::Result<bool> {
 struct World {
     /// Directories that are ours and in memory, with their devices.
     grafts: Vec<(PathBuf, u64)>,
-    /// Where places are shown: what is made in them is the job's own.
+    /// Where places are shown that a job may write to: what is made in them is its own.
     places: Vec<PathBuf>,
 }
 
@@ -270,7 +281,6 @@ impl World {
                 Err(e) => return Err(e),
             }
         }
-        self.places.push(at.into());
         namespace::bind(&old(from), at)
     }
 

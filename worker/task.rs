@@ -101,6 +101,9 @@ fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> Done<View> {
     for (dir, home) in dirs.iter().zip(&lane.homes) {
         view.show(dir, home);
     }
+    if let Some(toolchain) = toolchain(run) {
+        toolchain.show(&mut view);
+    }
     view.cargo_home = run.cargo_home.clone().unwrap_or_else(|| own.clone());
     view.cargo_config.clone_from(&run.cargo_config);
     // What cargo shares between its runs has to be there before it is shown.
@@ -117,6 +120,40 @@ fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> Done<View> {
     Ok(view)
 }
 
+/// A toolchain of this machine that jobs see where it is at home: cargo prints its path, and hands it
+/// to build scripts.
+struct Toolchain<'a> {
+    own: PathBuf,
+    at: &'a Path,
+    /// rustup's home at home, and what the toolchain is called there.
+    home: &'a Path,
+    name: &'a OsStr,
+}
+
+fn toolchain(run: &Run) -> Option<Toolchain<'_>> {
+    let at = run.toolchain.as_deref()?;
+    let named = lookup(&run.env, "RUSTUP_TOOLCHAIN");
+    let own = rustup_home().join("toolchains").join(named);
+    (!named.is_empty() && own.is_dir()).then_some(Toolchain {
+        own,
+        at,
+        home: at.parent()?.parent()?,
+        name: at.file_name()?,
+    })
+}
+
+impl Toolchain<'_> {
+    fn show(&self, view: &mut View) {
+        let own_home = rustup_home();
+        if self.home != own_home {
+            view.show_fixed(&own_home, self.home);
+        }
+        if self.own.file_name() != Some(self.name) {
+            view.show_fixed(&self.own, self.at);
+        }
+    }
+}
+
 /// The worker's environment without what belongs to the session, and the command's own on top.
 fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
     let foreign = |k: &OsStr| {
@@ -131,6 +168,10 @@ fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
     }
     for (k, v) in &run.env {
         set(&mut env, k.clone(), v.clone());
+    }
+    if let Some(toolchain) = toolchain(run).filter(|_| confined) {
+        set(&mut env, "RUSTUP_HOME".into(), toolchain.home.into());
+        set(&mut env, "RUSTUP_TOOLCHAIN".into(), toolchain.name.into());
     }
     // A tool that is a link to `rch` (masquerade) must not send a part of this job away again.
     set(&mut env, "RCH_BYPASS".into(), "1".into());

@@ -43,6 +43,8 @@ pub(super) struct Survey {
     pub(super) runs: Option<Runs>,
     /// Packages to be in the lane; `None`: what it needs travels.
     pub(super) install: Option<Install>,
+    /// Where the toolchain is installed here, if it is rustup's.
+    pub(super) toolchain: Option<PathBuf>,
     /// Target directories that do not exist here.
     pub(super) absent: Vec<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
@@ -92,6 +94,7 @@ pub(super) fn survey(
         env: &exec.env,
     };
     let identities = known.identities(&accepted, &exec.argv, place)?;
+    let toolchain = toolchain(exec, &accepted, known, place)?;
     let mut project = roots::find(&exec.cwd, &exec.argv, &var, &config.transfer)?;
     let runs = match accepted.kind {
         Kind::Run => Some(runs(exec, &accepted, &project, &identities, known)?),
@@ -148,7 +151,23 @@ pub(super) fn survey(
             Packages::None | Packages::Sent(_) => None,
         },
         absent,
+        toolchain,
     })
+}
+
+/// Where rustup has the toolchain of a cargo or rustc command.
+fn toolchain(
+    exec: &Exec,
+    accepted: &Accepted,
+    known: &Known,
+    place: Place<'_>,
+) -> Result<Option<PathBuf>> {
+    if !matches!(accepted.tool, Tool::Cargo | Tool::Rustc) {
+        return Ok(None);
+    }
+    let sysroot = known.sysroot(&exec.argv, place)?;
+    let is_rustups = sysroot.parent().is_some_and(|p| p.ends_with("toolchains"));
+    Ok(Some(sysroot).filter(|_| is_rustups))
 }
 
 fn dry_run(exec: &Exec) -> bool {

@@ -32,9 +32,12 @@ pub struct Oddities {
     pub home_mib: Option<u32>,
     /// Its processor can something that the one here cannot.
     pub other_cpu: bool,
+    /// What its only toolchain is called; it is the one that is the default here.
+    pub toolchain: Option<String>,
 }
 
-/// Mounts that make the machine: $1 the worker's folder, $2 rustup's home, $3 cargo's bin, $4 mount options of the home.
+/// Mounts that make the machine: $1 the worker's folder, $2 rustup's home, $3 cargo's bin, $4 mount options of the home,
+/// $5 its owner, $6 the tests' folder, $7 a toolchain's name and $8 where it is.
 const MOUNTS: &str = r#"
 set -e
 mount --make-rprivate /
@@ -47,7 +50,11 @@ if [ -n "$4" ]; then
   chown "$5" "$1/home/builder/.cache"
 fi
 mount --rbind "$1/home" /home
-if [ -d "$2" ]; then mount --bind "$2" /home/builder/.rustup; fi
+if [ -n "$7" ]; then
+  mkdir -p "/home/builder/.rustup/toolchains/$7" /home/builder/.rustup/update-hashes
+  mount --bind "$8" "/home/builder/.rustup/toolchains/$7"
+  echo 'version = "12"' > /home/builder/.rustup/settings.toml
+elif [ -d "$2" ]; then mount --bind "$2" /home/builder/.rustup; fi
 if [ -d "$3" ]; then mount --bind "$3" /home/builder/.cargo/bin; fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd
@@ -232,6 +239,14 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
     let _ = symlink("/nowhere", home.join(".dangling"));
 }
 
+/// Where the toolchain is that is the default here.
+fn sysroot() -> String {
+    let mut rustc = Command::new("rustc");
+    let asked = rustc.args(["--print", "sysroot"]).current_dir("/");
+    let output = asked.env_remove("RUSTUP_TOOLCHAIN").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
 fn boot(dir: &Path, uid: u32, odd: &Oddities) -> Child {
     let rustup = home_of("RUSTUP_HOME", ".rustup");
     let cargo = home_of("CARGO_HOME", ".cargo").join("bin");
@@ -253,6 +268,8 @@ fn boot(dir: &Path, uid: u32, odd: &Oddities) -> Child {
     .args([dir, &rustup, &cargo])
     .args([size, format!("{uid}:{uid}")])
     .arg(std::env::temp_dir())
+    .arg(odd.toolchain.as_deref().unwrap_or_default())
+    .arg(sysroot())
     .env_clear()
     .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
     .process_group(0)

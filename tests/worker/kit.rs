@@ -376,6 +376,7 @@ pub fn job(argv: &[&str]) -> Run {
         env: Vec::new(),
         merged: false,
         cargo_home: None,
+        toolchain: None,
         cargo_config: None,
         needs: vec![],
         collect: Collect {

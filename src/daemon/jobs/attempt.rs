@@ -19,6 +19,7 @@ use crate::manifest::Manifest;
 use crate::plan::parallel;
 use crate::sys::process::Exit;
 use crate::time::millis;
+use crate::toolchain;
 use crate::wire::worker::{Name, Produced, Program, Run};
 
 /// One try on one worker.
@@ -177,24 +178,28 @@ impl Daemon {
             .iter()
             .find(|i| i.tool == "rustc")
             .and_then(|i| worker.toolchain(i));
+        let slots = attempt.lease.slots();
+        let mut argv = parallel::argv(&job.exec.argv, &survey.accepted, slots);
         if let Some(name) = pinned.filter(|name| !name.is_empty()) {
             env.retain(|(k, _)| k != "RUSTUP_TOOLCHAIN");
             env.push(("RUSTUP_TOOLCHAIN".into(), name.into()));
+            // `+stable` is another one there.
+            toolchain::take_word(&mut argv);
         }
         let needs = &survey.project.needs;
         for (name, value) in &needs.env {
             env.retain(|(k, _)| k != name);
             env.push((name.into(), value.into()));
         }
-        let slots = attempt.lease.slots();
         parallel::environment(&mut env, &survey.accepted, slots);
         Some(Run {
-            argv: parallel::argv(&job.exec.argv, &survey.accepted, slots),
+            argv,
             cwd: job.exec.cwd.clone(),
             env,
             merged: job.exec.merged,
             cargo_home: Some(survey::cargo_home(&survey.project)),
             cargo_config: survey.project.cargo_config.clone().map(String::into_bytes),
+            toolchain: survey.toolchain.clone(),
             needs: survey.project.needs.programs.clone(),
             collect: survey.collect.clone(),
             runner: survey.runs.as_ref().map_or(vec![], |r| r.variables.clone()),

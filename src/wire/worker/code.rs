@@ -78,6 +78,9 @@ fn put_run(w: &mut Writer, run: &Run) {
     w.option(run.cargo_config.as_ref(), |w, text| {
         w.bytes(text);
     });
+    w.option(run.toolchain.as_ref(), |w, p| {
+        w.path(p);
+    });
     w.list(&run.needs, |w, name| {
         w.str(name);
     });
@@ -134,6 +137,7 @@ fn get_run(r: &mut Reader<'_>) -> Parsed<Run> {
         merged: r.flag()?,
         cargo_home: r.option(Reader::path)?,
         cargo_config: r.option(|r| r.bytes().map(<[u8]>::to_vec))?,
+        toolchain: r.option(Reader::path)?,
         needs: r.list(Reader::str)?,
         collect: Collect {
             changed: r.flag()?,

@@ -152,6 +152,9 @@ pub struct Run {
     pub cargo_home: Option<PathBuf>,
     /// What stands there as `config.toml`, instead of the worker's own.
     pub cargo_config: Option<Vec<u8>>,
+    /// Where rustup has the toolchain at home (`RUSTUP_HOME/toolchains/NAME`); the worker's, which
+    /// RUSTUP_TOOLCHAIN names, appears there.
+    pub toolchain: Option<PathBuf>,
     /// Programs without which the command cannot be run: names, or absolute paths.
     pub needs: Vec<String>,
     pub collect: Collect,

@@ -53,6 +53,7 @@ fn every_message_survives_the_way_there_and_back() {
             env: vec![("K".into(), "v".into())],
             merged: true,
             cargo_home: Some("/h".into()),
+            toolchain: Some("/h/toolchains/t".into()),
             cargo_config: Some(b"c".to_vec()),
             needs: vec!["mold".into()],
             collect: Collect {
