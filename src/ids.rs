@@ -59,9 +59,21 @@ pub struct ClientId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ManifestId(pub [u8; 16]);
 
-/// Names a project's lanes on a worker: a digest of the client's id and the project's roots.
+/// Names a project's lanes on a worker: a digest of the client's id and the project's directory, and one
+/// of its other roots, eight bytes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneKey(pub [u8; 16]);
+
+/// What the lanes of one project have in common, whatever its other roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Family([u8; 8]);
+
+impl LaneKey {
+    pub fn family(self) -> Family {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        Family([a, b, c, d, e, f, g, h])
+    }
+}
 
 impl fmt::Display for ManifestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

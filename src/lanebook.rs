@@ -12,22 +12,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
-use crate::ids::{JobId, LaneKey, ManifestId, WorkerId};
+use crate::ids::{Family, JobId, LaneKey, ManifestId, WorkerId};
 use crate::manifest::Manifest;
 
 /// A lane as this daemon last left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
+    pub key: LaneKey,
     pub number: u16,
     pub holds: ManifestId,
     /// The job that has it now.
     pub busy: Option<JobId>,
+    /// The job that had it last.
+    last: JobId,
 }
 
 #[derive(Debug)]
 pub struct Lanebook {
     dir: PathBuf,
-    lanes: HashMap<(WorkerId, LaneKey), Vec<Lane>>,
+    /// By worker and project.
+    lanes: HashMap<(WorkerId, Family), Vec<Lane>>,
     pens: u64,
     written: Arc<Written>,
 }
@@ -83,39 +87,60 @@ impl Lanebook {
                 && let Some(Head { holds, .. }) = Head::read(&path)
             {
                 let lane = Lane {
+                    key,
                     number,
                     holds,
                     busy: None,
+                    last: JobId(0),
                 };
-                book.lanes.entry((worker, key)).or_default().push(lane);
+                book.lanes
+                    .entry((worker, key.family()))
+                    .or_default()
+                    .push(lane);
             }
         }
         book
     }
 
-    pub fn lanes(&self, worker: &WorkerId, key: LaneKey) -> &[Lane] {
-        self.lanes
-            .get(&(worker.clone(), key))
-            .map_or(&[], Vec::as_slice)
+    /// Every lane of the project on the worker, whatever its other roots.
+    fn family(&self, worker: &WorkerId, key: LaneKey) -> &[Lane] {
+        let found = self.lanes.get(&(worker.clone(), key.family()));
+        found.map_or(&[], Vec::as_slice)
     }
 
-    /// Every lane of the project, wherever it is.
+    /// Every lane with just these roots, wherever it is.
     pub fn everywhere(&self, key: LaneKey) -> Vec<(WorkerId, u16)> {
-        let lanes = self.lanes.iter().filter(|((_, k), _)| *k == key);
-        lanes
-            .flat_map(|((worker, _), lanes)| lanes.iter().map(|l| (worker.clone(), l.number)))
+        let all = self.lanes.iter();
+        let all = all.flat_map(|((worker, _), lanes)| lanes.iter().map(move |l| (worker, l)));
+        all.filter(|(_, lane)| lane.key == key)
+            .map(|(worker, lane)| (worker.clone(), lane.number))
             .collect()
     }
 
     /// An idle lane whose contents are known.
     pub fn idle(&self, worker: &WorkerId, key: LaneKey) -> Option<&Lane> {
-        self.lanes(worker, key).iter().find(|l| l.busy.is_none())
+        let mut family = self.family(worker, key).iter();
+        family.find(|l| l.key == key && l.busy.is_none())
+    }
+
+    /// The idle lane used last of the same project with other roots, of which a new lane can be made.
+    pub fn kin(&self, worker: &WorkerId, key: LaneKey) -> Option<&Lane> {
+        let family = self.family(worker, key).iter();
+        let idle = family.filter(|l| l.key != key && l.busy.is_none());
+        idle.max_by_key(|lane| lane.last)
+    }
+
+    /// Whether a job would find most of what it needs.
+    pub fn is_warm(&self, worker: &WorkerId, key: LaneKey) -> bool {
+        let mut family = self.family(worker, key).iter();
+        family.any(|lane| lane.busy.is_none())
     }
 
     /// Marks the lane as a job's own.
     pub fn take(&mut self, worker: &WorkerId, key: LaneKey, number: u16, job: JobId) {
         if let Some(lane) = self.lane(worker, key, number) {
             lane.busy = Some(job);
+            lane.last = job;
         }
     }
 
@@ -128,24 +153,18 @@ impl Lanebook {
         holds: ManifestId,
         job: JobId,
     ) {
+        let now = Lane {
+            key,
+            number,
+            holds,
+            busy: Some(job),
+            last: job,
+        };
         match self.lane(worker, key, number) {
-            Some(lane) => {
-                *lane = Lane {
-                    number,
-                    holds,
-                    busy: Some(job),
-                }
-            }
+            Some(lane) => *lane = now,
             None => {
-                let lane = Lane {
-                    number,
-                    holds,
-                    busy: Some(job),
-                };
-                self.lanes
-                    .entry((worker.clone(), key))
-                    .or_default()
-                    .push(lane);
+                let lanes = self.lanes.entry((worker.clone(), key.family()));
+                lanes.or_default().push(now);
             }
         }
     }
@@ -164,8 +183,8 @@ impl Lanebook {
 
     /// What the lane holds is not known any more.
     pub fn forget(&mut self, worker: &WorkerId, key: LaneKey, number: u16) {
-        if let Some(lanes) = self.lanes.get_mut(&(worker.clone(), key)) {
-            lanes.retain(|l| l.number != number);
+        if let Some(lanes) = self.lanes.get_mut(&(worker.clone(), key.family())) {
+            lanes.retain(|l| (l.key, l.number) != (key, number));
         }
         let record = self.path(worker, key, number);
         // No pen that is out may bring it back.
@@ -177,8 +196,10 @@ impl Lanebook {
     }
 
     fn lane(&mut self, worker: &WorkerId, key: LaneKey, number: u16) -> Option<&mut Lane> {
-        let lanes = self.lanes.get_mut(&(worker.clone(), key))?;
-        lanes.iter_mut().find(|l| l.number == number)
+        let lanes = self.lanes.get_mut(&(worker.clone(), key.family()))?;
+        lanes
+            .iter_mut()
+            .find(|l| (l.key, l.number) == (key, number))
     }
 
     pub fn record(&self, worker: &WorkerId, key: LaneKey, number: u16) -> Record {
@@ -387,14 +408,44 @@ mod tests {
         assert_eq!(book.idle(&worker, key), None);
         book.free(JobId(1));
         let reopened = Lanebook::open(dir.clone());
-        assert_eq!(reopened.idle(&worker, key), book.idle(&worker, key));
+        let known = |book: &Lanebook| book.idle(&worker, key).map(|l| (l.number, l.holds));
+        assert_eq!(known(&reopened), known(&book));
+        assert_eq!(known(&book), Some((3, first)));
         let digest = Manifest::default().digest();
         assert!(record.is_settled(first, digest));
         assert!(!record.is_settled(second, digest));
         assert!(!record.is_settled(first, [0; 16]));
         assert!(record.load(second).is_err());
         book.forget(&worker, key, 3);
-        assert!(Lanebook::open(dir.clone()).lanes(&worker, key).is_empty());
+        assert_eq!(known(&Lanebook::open(dir.clone())), None);
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_copy_is_made_of_the_lane_used_last_with_other_roots() {
+        let dir = std::env::temp_dir().join(format!("rch-kin-{}", std::process::id()));
+        let worker = WorkerId::new("css-1");
+        let key = |family, others| {
+            let mut key = [family; 16];
+            key[8..].fill(others);
+            LaneKey(key)
+        };
+        let mut book = Lanebook::open(dir);
+        let id = ManifestId([1; 16]);
+        for (job, key) in [
+            (1, key(1, 1)),
+            (3, key(1, 2)),
+            (2, key(1, 3)),
+            (4, key(2, 4)),
+        ] {
+            book.set(&worker, key, 0, id, JobId(job));
+        }
+        let of = |book: &Lanebook, others| book.kin(&worker, key(1, others)).map(|l| l.key);
+        assert_eq!(of(&book, 9), None);
+        (1..5).for_each(|job| book.free(JobId(job)));
+        assert_eq!(of(&book, 9), Some(key(1, 2)));
+        assert_eq!(of(&book, 2), Some(key(1, 3)));
+        assert_eq!(of(&book, 1), Some(key(1, 2)));
+        assert!(book.is_warm(&worker, key(1, 9)) && !book.is_warm(&worker, key(3, 1)));
     }
 }

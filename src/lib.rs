@@ -66,8 +66,12 @@
 //! - rsync fills new lanes alone. A large difference to a known lane rides the channel: it is one run of
 //!   compressed messages without a scan on the other side, and sets the times that are wanted. Two
 //!   thousand files of forty megabytes take two thirds of rsync's time.
-//! - A new lane starts empty. Lanes are idle or in use; one in use cannot be copied while a compiler
-//!   writes in it, and an idle one is taken rather than copied.
+//! - A project has a lane for each set of roots, because `make` here and `cargo build` there need other
+//!   ones. A new lane starts as a copy of an idle one with other roots; an idle one with the same is taken
+//!   rather than copied, and one in use cannot be copied while a compiler writes in it. Lanes of another
+//!   path are no help: what was built there names that path.
+//! - A lane is believed only when its daemon has said so after the job: what the command made and the
+//!   daemon could not write down, because it was killed, would be believed by both.
 //! - The user's CARGO_HOME appears on the worker as a directory in memory: the worker's own caches, with
 //!   the user's configuration in place of the worker's. The toolchain that is the same compiler appears at
 //!   its path and under its name at home: cargo prints both, and build scripts get them.

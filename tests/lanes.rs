@@ -124,6 +124,51 @@ fn a_lane_in_doubt_keeps_the_order_of_times() {
     assert_eq!(prog.code(), Some(2));
 }
 
+/// Makes the crate depend on a new one that stands beside it, and so on another set of directories.
+fn depend_on(home: &Home, name: &str) {
+    let manifest = home.project.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let line = format!("[dependencies]\n{name} = {{ path = \"../{name}\" }}");
+    write(&manifest, &text.replace("[dependencies]", &line));
+    let beside = home.project.with_file_name(name);
+    write(
+        &beside.join("Cargo.toml"),
+        &format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+    );
+    write(&beside.join("src/lib.rs"), "pub fn g() {}\n");
+}
+
+/// With another directory to be synced a project has another lane, and everything was built anew in it.
+#[test]
+fn a_new_lane_starts_from_an_idle_one_of_the_project() {
+    let home = Home::new("kin");
+    two_crates(&home.project);
+    remote(&home, &["cargo", "build"]);
+    settled(&lane(&home));
+    depend_on(&home, "first");
+    let said = remote(&home, &["cargo", "build"]);
+    assert!(said.contains("Compiling first"), "{said}");
+    assert!(!said.contains("Compiling dep"), "{said}");
+    // What is in a root beside the project's own is as old in the copy.
+    depend_on(&home, "second");
+    let said = remote(&home, &["cargo", "build"]);
+    assert!(!said.contains("Compiling first"), "{said}");
+    assert!(!said.contains("Compiling dep"), "{said}");
+    let lanes = fs::read_dir(home.path().join(".cache/rch/lanes")).unwrap();
+    let lanes = lanes.flatten().map(|e| e.path().join("0"));
+    let lanes: Vec<PathBuf> = lanes.filter(|lane| lane.join("root0").is_dir()).collect();
+    assert_eq!(lanes.len(), 3, "{lanes:?}");
+    assert!(lanes.iter().all(|lane| !lane.join("copy").exists()));
+    // `cargo clean` is one for all of them.
+    fs::remove_dir_all(home.project.join("target")).unwrap();
+    depend_on(&home, "third");
+    let said = remote(&home, &["cargo", "build"]);
+    assert!(said.contains("Compiling first"), "{said}");
+    assert!(said.contains("Compiling dep"), "{said}");
+    let program = home.command("target/debug/sample").status().unwrap();
+    assert!(program.success());
+}
+
 /// `chmod` changes nothing that cargo looks at, here or there.
 #[test]
 fn a_change_of_mode_builds_nothing() {

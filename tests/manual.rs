@@ -305,7 +305,7 @@ fn the_example_of_the_protocol_decodes_to_what_the_page_says() {
         version: "0.1.0".into(),
     };
     assert_eq!(messages, [(11, hello), (8, ToDaemon::Ask(Ask::Status))]);
-    assert_eq!(wire::PROTOCOL, 3, "the page describes version 3");
+    assert_eq!(wire::PROTOCOL, 4, "the page describes version 4");
 }
 
 /// One row of a message table: kind, name, shape.
@@ -574,6 +574,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
         project: "p".into(),
         roots: vec!["/w".into()],
         base: Some((3, ManifestId([2; 16]))),
+        like: Some((LaneKey([3; 16]), 4)),
         keep: Keep {
             ephemeral: true,
             max_age_secs: 1,

@@ -18,6 +18,7 @@ use rch::time::{self, Stamp};
 use rch::wire::worker::{Base, MAX_ROOTS, Name, Open};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::copy;
 use crate::fault::{self, Done, Sentence, Wrong};
 use crate::state::State;
 use crate::tree::Tree;
@@ -158,6 +159,17 @@ fn take_soon(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// What the new lane begins with, if there is one of which it can be a copy.
+fn copied(dir: &Path, open: &Open) -> Option<State> {
+    let (key, number) = open.like?;
+    let like = lanes_dir()
+        .join(folder(&open.project, key))
+        .join(number.to_string());
+    let min_free = open.keep.min_free_mib << 20;
+    // One that cannot be is built from nothing.
+    copy::fill(dir, &open.roots, &like, min_free).ok().flatten()
+}
+
 /// What a version that was sent is called: its digest, and the time of its last write.
 fn mark(meta: &fs::Metadata, digest: u64) -> String {
     format!("{digest:016x}-{}-{}", meta.mtime(), meta.mtime_nsec())
@@ -174,7 +186,11 @@ fn is_same(file: &File, path: &Path) -> bool {
 impl Lane {
     fn settle(number: u16, dir: PathBuf, lock: File, open: &Open) -> Done<Lane> {
         let what = || format!("cannot open lane '{}'", dir.display());
-        let found = State::load(&dir).wrong(what)?;
+        let mut found = State::load(&dir).wrong(what)?;
+        if found.is_none() {
+            copy::begin(&dir, &open.roots).wrong(what)?;
+            found = copied(&dir, open);
+        }
         let base = match &found {
             None => Base::New,
             Some(s) if s.holds(open.base.map(|b| b.1)) => Base::Holds,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod confine;
+mod copy;
 mod fault;
 mod flow;
 mod lane;

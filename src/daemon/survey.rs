@@ -301,16 +301,20 @@ fn timeout(accepted: &Accepted, config: &Config) -> Option<Duration> {
 }
 
 fn lane(client: &str, project: &Project) -> LaneKey {
-    let mut hash = Xxh3::new();
-    hash.update(client.as_bytes());
-    for root in &project.roots {
-        field(&mut hash, root.path.as_os_str());
-    }
+    let (mut own, mut others) = (Xxh3::new(), Xxh3::new());
+    own.update(client.as_bytes());
+    field(&mut own, project.roots[0].path.as_os_str());
     // A lane in which some were installed would hold others beside those that are sent.
     if project.sends_packages {
-        hash.update(b"packages");
+        own.update(b"packages");
     }
-    LaneKey(hash.digest128().to_le_bytes())
+    for root in &project.roots[1..] {
+        field(&mut others, root.path.as_os_str());
+    }
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&own.digest().to_le_bytes());
+    key[8..].copy_from_slice(&others.digest().to_le_bytes());
+    LaneKey(key)
 }
 
 fn key(

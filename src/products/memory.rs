@@ -82,6 +82,13 @@ impl Memory {
         }
     }
 
+    /// What is true as well of a copy of the lane with other roots, the project's own aside.
+    #[must_use]
+    pub fn of_copy(mut self) -> Memory {
+        self.held.retain(|name, _| name.root == 0);
+        self
+    }
+
     pub fn unclean(&self) -> &[PathBuf] {
         &self.unclean
     }

@@ -217,6 +217,7 @@ impl Session {
             project: "proj/../x y".into(),
             roots: vec![home.into()],
             base,
+            like: None,
             keep,
         }));
     }

@@ -12,7 +12,7 @@ use super::report_command;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, survey};
 use crate::fleet::Lease;
-use crate::ids::{JobId, ManifestId, SessionId, WorkerId};
+use crate::ids::{JobId, LaneKey, ManifestId, SessionId, WorkerId};
 use crate::job::Stage;
 use crate::landing::Landed;
 use crate::manifest::Manifest;
@@ -33,6 +33,8 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) lane: Option<u16>,
     /// What the lane was believed to hold when the job began.
     pub(in crate::daemon) base: Option<ManifestId>,
+    /// A lane of which a new one may be made.
+    pub(in crate::daemon) like: Option<(LaneKey, u16)>,
     /// What it holds, or will when the feed is through.
     pub(in crate::daemon) manifest: Arc<Manifest>,
     pub(in crate::daemon) holds: ManifestId,
@@ -75,6 +77,7 @@ impl Attempt {
             session: None,
             lane: None,
             base: None,
+            like: None,
             manifest,
             holds: ManifestId([0; 16]),
             transfer: Transfer::Idle,

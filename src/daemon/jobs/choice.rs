@@ -42,7 +42,7 @@ impl Daemon {
                 speed: worker.speed.unwrap_or(assumed),
                 free,
                 total: worker.slots.total(),
-                warm: self.lanes.idle(&id, survey.lane).is_some(),
+                warm: self.lanes.is_warm(&id, survey.lane),
                 priority: worker.conf.priority,
                 preferred: preferred.iter().position(|p| p == id.as_str()),
                 id,

@@ -73,6 +73,13 @@ impl Daemon {
             .expect("BUG: a sync without an attempt");
         attempt.holds = ManifestId(fresh);
         let lane = self.lanes.idle(&attempt.worker, survey.lane).cloned();
+        let lasting = survey.config.worker.retention == Retention::Lane;
+        let kin = || {
+            self.lanes
+                .kin(&attempt.worker, survey.lane)
+                .map(|l| (l.key, l.number))
+        };
+        attempt.like = (lane.is_none() && lasting).then(kin).flatten();
         let open = Open {
             key: survey.lane,
             project: survey.project.name.clone(),
@@ -83,6 +90,7 @@ impl Daemon {
                 .map(|r| r.path.clone())
                 .collect(),
             base: lane.as_ref().map(|l| (l.number, l.holds)),
+            like: attempt.like,
             keep: keep(&survey.config.worker),
         };
         let (worker, key) = (attempt.worker.clone(), survey.lane);
@@ -90,6 +98,9 @@ impl Daemon {
             attempt.lane = Some(lane.number);
             attempt.base = Some(lane.holds);
             self.lanes.take(&worker, key, lane.number, id);
+        }
+        if let Some((kin, number)) = attempt.like {
+            self.lanes.take(&worker, kin, number, id);
         }
         self.send(id, &ToWorker::Open(open));
         if lane.is_some() {
@@ -122,22 +133,37 @@ impl Daemon {
         let (worker, key) = (attempt.worker.clone(), survey.lane);
         // Whatever was prepared or sent for another content is void, here as on the worker.
         let resync = attempt.base.take().is_some();
-        if let Some(old) = attempt.lane.replace(number) {
-            self.lanes.free(id);
+        let old = attempt.lane.replace(number);
+        self.lanes.free(id);
+        if let Some(old) = old {
             self.lanes.forget(&worker, key, old);
         }
         attempt.number = fresh;
         attempt.manifest = survey.manifest.clone();
         attempt.transfer = Transfer::Idle;
         if base == Base::Stale {
+            self.inherit(id);
             return self.ask_what_it_holds(id);
         }
+        self.attempt(id).like = None;
         if resync {
             self.send(id, &ToWorker::Resync(Resync::Wipe));
         }
         match self.bulk(id, &worker, base) {
             true => self.start_rsync(id, roots.iter().cloned().enumerate().collect()),
             false => self.feed_all(id, None),
+        }
+    }
+
+    /// A lane that is a copy of another is remembered as that one is, if it is.
+    fn inherit(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        let original = job.attempt.as_ref().and_then(|a| a.like);
+        if let (Some((key, number)), Some(place)) = (original, job.place())
+            && let Some(memory) = self.home.get(&(place.0.clone(), key, number))
+        {
+            let memory = Arc::new(Memory::clone(memory).of_copy());
+            self.home.insert(place, memory);
         }
     }
 
@@ -161,8 +187,10 @@ impl Daemon {
             .expect("BUG: an order without an attempt");
         let number = attempt.lane.expect("BUG: an order without a lane");
         let record = self.lanes.record(&attempt.worker, survey.lane, number);
-        let path = self.lanes.path(&attempt.worker, survey.lane, number);
         let place = (attempt.worker.clone(), survey.lane, number);
+        // A copy has brought home what its original did.
+        let (key, number) = attempt.like.unwrap_or((survey.lane, number));
+        let path = self.lanes.path(&attempt.worker, key, number);
         let unknown = !self.home.contains_key(&place);
         let session = attempt.session.and_then(|s| self.sessions.get(&s));
         Order {
@@ -224,6 +252,8 @@ impl Daemon {
             Err(error) => return self.cannot_feed(id, &error),
         };
         if let (Some(memory), Some(place)) = (fed.memory, job.place()) {
+            let is_copy = job.attempt.as_ref().is_some_and(|a| a.like.is_some());
+            let memory = if is_copy { memory.of_copy() } else { memory };
             self.home.entry(place).or_insert_with(|| Arc::new(memory));
         }
         let session = job.attempt.as_ref().and_then(|a| a.session);

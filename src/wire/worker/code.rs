@@ -211,6 +211,7 @@ impl ToWorker {
                 w.raw(&o.key.0).str(&o.project);
                 w.list(&o.roots, |w, p| { w.path(p); });
                 w.option(o.base.as_ref(), |w, (n, id)| { w.u16(*n).raw(&id.0); });
+                w.option(o.like.as_ref(), |w, (key, n)| { w.raw(&key.0).u16(*n); });
                 w.flag(o.keep.ephemeral).u64(o.keep.max_age_secs).u64(o.keep.min_free_mib);
             }),
             ToWorker::Resync(how) => frame!(out, 3, w => w.u8(*how as u8)),
@@ -248,6 +249,7 @@ impl ToWorker {
                 project: r.str()?,
                 roots: r.list(Reader::path)?,
                 base: r.option(|r| Ok((r.u16()?, ManifestId(array(r)?))))?,
+                like: r.option(|r| Ok((LaneKey(array(r)?), r.u16()?)))?,
                 keep: Keep {
                     ephemeral: r.flag()?,
                     max_age_secs: r.u64()?,

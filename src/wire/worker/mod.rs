@@ -107,6 +107,8 @@ pub struct Open {
     pub roots: Vec<PathBuf>,
     /// What the daemon believes the lane it used last holds, and that lane's number.
     pub base: Option<(u16, ManifestId)>,
+    /// A lane of the same project with other roots: a new lane may start as a copy of it.
+    pub like: Option<(LaneKey, u16)>,
     pub keep: Keep,
 }
 

@@ -32,6 +32,7 @@ fn every_message_survives_the_way_there_and_back() {
             project: "p".into(),
             roots: vec!["/a".into()],
             base: Some((2, ManifestId([2; 16]))),
+            like: Some((LaneKey([3; 16]), 4)),
             keep: Keep {
                 ephemeral: true,
                 max_age_secs: 5,
