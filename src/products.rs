@@ -9,7 +9,8 @@
 
 mod memory;
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::classify::{Accepted, Kind, Tool};
@@ -19,7 +20,7 @@ use crate::paths;
 use crate::roots::packages::MODULES;
 use crate::roots::words::Words;
 use crate::roots::{Cargo, Env, Project};
-use crate::wire::worker::{Collect, Name, Produced, Products};
+use crate::wire::worker::{Collect, Name, Present, Produced, Products};
 
 pub use memory::Memory;
 
@@ -227,6 +228,29 @@ pub fn comes_home(
     let listed = produced.iter().filter(|p| !p.changed);
     let mut same = listed.filter(|p| name.as_ref() == Some(&p.name));
     same.any(|p| !is_guarded(&p.name.path) && is_wanted_product(collect, p, project))
+}
+
+/// Sources that stand no more where the job created or removed something, or as another kind of thing.
+/// Of a directory that is gone the directory is named, and perhaps what was in it.
+pub fn gone(present: &[Present], sources: &Manifest) -> Vec<Name> {
+    let mut there: HashMap<(u8, &Path), HashMap<&OsStr, bool>> = HashMap::new();
+    for dir in present {
+        let names = dir.names.iter().map(|(name, is_dir)| (&**name, *is_dir));
+        there.entry((dir.root, &dir.dir)).or_default().extend(names);
+    }
+    if there.is_empty() {
+        return vec![];
+    }
+    let stands = |(name, entry): &&(Name, Entry)| {
+        let parent = name.path.parent().unwrap_or(Path::new(""));
+        let names = there.get(&(name.root, parent))?;
+        let found = names.get(name.path.file_name()?);
+        Some(found.is_some_and(|is_dir| *is_dir == entry.is_dir()))
+    };
+    let gone = sources
+        .iter()
+        .filter(|source| stands(source) == Some(false));
+    gone.map(|(name, _)| name.clone()).collect()
 }
 
 /// A file in the tree that the job made or changed.

@@ -364,6 +364,36 @@ fn a_source_that_a_test_writes_stays_and_is_told() {
     assert!(last(&home).id > before);
 }
 
+/// A test that removed a fixture found it missing the next time, as nothing here had changed.
+#[test]
+fn a_source_that_a_test_removes_is_there_again() {
+    let home = Home::new("removed");
+    sample_crate(&home.project);
+    write(&home.project.join("tests/data/one/a.txt"), "a");
+    write(&home.project.join("tests/data/b.txt"), "b");
+    write(&home.project.join("tests/data/c.txt"), "c");
+    write(
+        &home.project.join("tests/take.rs"),
+        "use std::fs;\n#[test]\nfn take() {\n    fs::remove_dir_all(\"tests/data/one\").unwrap();\n    fs::remove_file(\"tests/data/b.txt\").unwrap();\n    fs::remove_file(\"tests/data/c.txt\").unwrap();\n    fs::create_dir(\"tests/data/c.txt\").unwrap();\n}\n",
+    );
+    for _ in 0..2 {
+        remote(&home, &["cargo", "test", "--test", "take"]);
+        for (name, text) in [("one/a.txt", "a"), ("b.txt", "b"), ("c.txt", "c")] {
+            let kept = fs::read_to_string(home.project.join("tests/data").join(name));
+            assert_eq!(kept.unwrap(), text);
+        }
+        let job = last(&home).id.to_string();
+        let logs = home.rch(&["logs", &job]).output().unwrap();
+        let logs = String::from_utf8(logs.stderr).unwrap();
+        for name in ["one", "b.txt", "c.txt"] {
+            let line = format!(
+                "rch: 'tests/data/{name}' was removed by the job, and is a source: it stays as it is here\n"
+            );
+            assert!(logs.contains(&line), "{logs}");
+        }
+    }
+}
+
 /// A `make` whose large program is on its way home.
 fn on_the_way_home(home: &Home) -> std::process::Child {
     write(

@@ -20,8 +20,8 @@ use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
 use rch::wire::status::Phase;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Produced,
-    Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
+    Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Present,
+    Produced, Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
 };
 use rch::wire::{self, Frame};
 
@@ -679,6 +679,11 @@ fn daemon_and_worker_speak_as_the_page_says() {
                     front: true,
                 }],
                 libraries: vec!["/w/l.so".into()],
+            }),
+            FromWorker::Present(Present {
+                root: 0,
+                dir: "a".into(),
+                names: vec![("n".into(), true)],
             }),
         ],
     );

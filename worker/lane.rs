@@ -340,7 +340,7 @@ impl Lane {
             tree.walk(&mut |seen| {
                 let mtime = self.mtime(seen.stat.mtime);
                 let written = self.state.ran && seen.stat.ctime >= self.mark;
-                if written || seen.stat.mtime > mtime {
+                if !seen.stat.is_dir() && (written || seen.stat.mtime > mtime) {
                     rch::sys::fs::set_mtime(seen.dir, seen.name, mtime)?;
                 }
                 Ok(())

@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rch::sys::fs::{Stat, fstat};
+use rch::sys::fs::{Stat, fstat, is_absent};
 use rch::time::Stamp;
-use rch::wire::worker::{Collect, FromWorker, Held, Kind, Name, Produced, Products, Put, Want};
+use rch::wire::worker::{
+    Collect, FromWorker, Held, Kind, Name, Present, Produced, Products, Put, Want,
+};
 use rch::wire::{CHUNK, patch};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -27,6 +29,9 @@ const MOST_FILES: usize = 1_000_000;
 /// Bytes of names in one `Produced` message, well below `MAX_BODY` whatever the last name's length.
 const LIST: usize = 256 << 10;
 
+/// Names in one `Present` message; none is longer than 255 bytes.
+const NAMES: usize = 4096;
+
 /// Collects `Produced` entries and sends them in messages of a fair size.
 struct List<'a> {
     out: &'a mut Output,
@@ -36,17 +41,45 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn add(&mut self, file: Produced) -> io::Result<()> {
-        self.count += 1;
-        if self.count > MOST_FILES {
-            return Err(io::Error::other(format!(
+    fn count(&mut self, more: usize) -> io::Result<()> {
+        self.count += more;
+        match self.count > MOST_FILES {
+            true => Err(io::Error::other(format!(
                 "the job left more than {MOST_FILES} files"
-            )));
+            ))),
+            false => Ok(()),
         }
+    }
+
+    fn add(&mut self, file: Produced) -> io::Result<()> {
+        self.count(1)?;
         self.bytes += file.name.path.as_os_str().len() + 32;
         self.files.push(file);
         if self.bytes > LIST {
             self.send(false)?;
+        }
+        Ok(())
+    }
+
+    /// Says what stands in a directory, in messages of a fair size.
+    fn present(&mut self, root: usize, tree: &Tree, dir: &Path) -> io::Result<()> {
+        let names = match tree.names(dir) {
+            // Something has taken it away meanwhile: its own directory says so.
+            Err(e) if is_absent(&e) => return Ok(()),
+            names => names?,
+        };
+        self.count(names.len())?;
+        // Of an emptied directory nothing is what is to be said.
+        for part in names
+            .chunks(NAMES)
+            .chain(names.is_empty().then_some(&[][..]))
+        {
+            self.out.put(&FromWorker::Present(Present {
+                root: root as u8,
+                dir: dir.into(),
+                names: part.to_vec(),
+            }));
+            self.out.flush_below(HIGH_WATER)?;
         }
         Ok(())
     }
@@ -81,22 +114,37 @@ pub fn list(lane: &Lane, collect: &Collect, mark: Stamp, out: &mut Output) -> Do
     listed.wrong(|| "cannot list what the job made")
 }
 
+/// What is new or changed, and what stands where something was created or removed.
 fn changed(root: usize, tree: &Tree, mark: Stamp, list: &mut List<'_>) -> io::Result<()> {
+    let mut dirs = vec![];
+    if tree.ctime()? > mark {
+        dirs.push(PathBuf::new());
+    }
     tree.walk(&mut |seen| {
         if seen.stat.ctime > mark {
-            list.add(produced(root, &seen, seen.path, true))?;
+            match seen.stat.is_dir() {
+                true => dirs.push(seen.path.into()),
+                false => list.add(produced(root, &seen, seen.path, true))?,
+            }
         }
         Ok(())
-    })
+    })?;
+    dirs.iter()
+        .try_for_each(|dir| list.present(root, tree, dir))
 }
 
 fn in_dir(lane: &Lane, products: &Products, list: &mut List<'_>) -> io::Result<()> {
     let Some((root, below)) = lane.locate(&products.dir) else {
         return Ok(());
     };
-    lane.trees[root].walk_dir(&below, products.deep, &mut |seen| {
-        list.add(produced(root, &seen, seen.path, false))
-    })
+    lane.trees[root].walk_dir(
+        &below,
+        products.deep,
+        &mut |seen| match seen.stat.is_dir() {
+            true => Ok(()),
+            false => list.add(produced(root, &seen, seen.path, false)),
+        },
+    )
 }
 
 fn produced(root: usize, seen: &Seen<'_>, path: &Path, changed: bool) -> Produced {

@@ -5,6 +5,7 @@
 //! that a hard link cargo made to the old one keeps the old content. It knows nothing of lanes,
 //! stamps or the protocol's order.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -112,7 +113,8 @@ impl Tree {
             .try_for_each(|name| prune(&self.0, name).map(|_| ()))
     }
 
-    /// Hands every source file and link with its place to `each`, looking into no product directory.
+    /// Hands every source file, link and directory with its place to `each`, looking into no product
+    /// directory.
     pub fn walk(&self, each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>) -> io::Result<()> {
         walk(&self.0, Path::new(""), &is_skipped, each)
     }
@@ -126,6 +128,30 @@ impl Tree {
         list(&self.0, Path::new(""), each)
     }
 
+    /// What stands in a directory, and which of it are directories.
+    pub fn names(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>> {
+        let dir = self.dir(path)?;
+        let all = entries(&dir)?.into_iter();
+        let named = all.filter_map(|name| {
+            let stat = sys::lstatat(&dir, &name).ok()?;
+            Some((name.into(), stat.is_dir()))
+        });
+        Ok(named.collect())
+    }
+
+    /// When something was last created in the root itself, or removed from it.
+    pub fn ctime(&self) -> io::Result<Stamp> {
+        Ok(sys::fstat(&self.0)?.ctime)
+    }
+
+    /// The root itself, if `path` is empty.
+    fn dir(&self, path: &Path) -> io::Result<OwnedFd> {
+        match path.as_os_str().is_empty() {
+            true => self.0.try_clone(),
+            false => sys::open_dir(&self.0, path),
+        }
+    }
+
     /// As `walk`, for one directory, whatever it is: its own files, or with `deep` all below it.
     /// A directory that does not exist is empty.
     pub fn walk_dir(
@@ -134,12 +160,7 @@ impl Tree {
         deep: bool,
         each: &mut dyn FnMut(Seen<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let dir = if path == Path::new("") {
-            self.0.try_clone()
-        } else {
-            sys::open_dir(&self.0, path)
-        };
-        match dir {
+        match self.dir(path) {
             Ok(dir) => walk(&dir, path, &|_, _| !deep, each),
             Err(e) if sys::is_absent(&e) => Ok(()),
             Err(e) => Err(e),
@@ -263,19 +284,21 @@ fn walk(
             continue;
         };
         let path = at.join(&name);
-        if !stat.is_dir() {
-            if stat.is_file() || stat.is_symlink() {
-                each(Seen {
-                    dir,
-                    name: &name,
-                    path: &path,
-                    stat,
-                })?;
+        let seen = Seen {
+            dir,
+            name: &name,
+            path: &path,
+            stat,
+        };
+        if seen.stat.is_dir() {
+            if let Ok(below) = sys::open_dir(dir, &name)
+                && !skip(&below, &path)
+            {
+                each(seen)?;
+                walk(&below, &path, skip, each)?;
             }
-        } else if let Ok(below) = sys::open_dir(dir, &name)
-            && !skip(&below, &path)
-        {
-            walk(&below, &path, skip, each)?;
+        } else if seen.stat.is_file() || seen.stat.is_symlink() {
+            each(seen)?;
         }
     }
     Ok(())

@@ -12,8 +12,8 @@ use rch::bytes::Malformed;
 use rch::ids::{LaneKey, ManifestId};
 use rch::sys::process::Exit;
 use rch::wire::worker::{
-    Base, Collect, Facts, Fault, FromWorker, Held, Keep, Kind, Name, Open, Produced, Put, Resync,
-    Run, ToWorker, Want,
+    Base, Collect, Facts, Fault, FromWorker, Held, Keep, Kind, Name, Open, Present, Produced, Put,
+    Resync, Run, ToWorker, Want,
 };
 use rch::wire::{self, CHUNK, PREAMBLE, PROTOCOL};
 
@@ -85,6 +85,7 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     pub exit: Option<Exit>,
     pub produced: Vec<Produced>,
+    pub present: Vec<Present>,
     pub failed: Option<(Fault, String)>,
 }
 
@@ -289,6 +290,7 @@ impl Session {
                         return got;
                     }
                 }
+                FromWorker::Present(present) => got.present.push(present),
                 FromWorker::Failed { fault, text } => {
                     got.failed = Some((fault, text));
                     return got;

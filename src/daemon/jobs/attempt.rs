@@ -20,7 +20,7 @@ use crate::plan::parallel;
 use crate::sys::process::Exit;
 use crate::time::millis;
 use crate::toolchain;
-use crate::wire::worker::{Name, Produced, Program, Run};
+use crate::wire::worker::{Name, Present, Produced, Program, Run};
 
 /// One try on one worker.
 pub(in crate::daemon) struct Attempt {
@@ -41,6 +41,12 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) transfer: Transfer,
     pub(in crate::daemon) exit: Option<Exit>,
     pub(in crate::daemon) produced: Vec<Produced>,
+    /// What stands in the directories that it changed, by the worker's word.
+    pub(in crate::daemon) present: Vec<Present>,
+    /// How many names that are, and directories.
+    pub(in crate::daemon) listed: usize,
+    /// Sources that it removed.
+    pub(in crate::daemon) gone: Vec<Name>,
     /// Products that did not come home because something newer stands here.
     pub(in crate::daemon) kept: Vec<Name>,
     /// What cargo would run, if it was asked.
@@ -83,6 +89,9 @@ impl Attempt {
             transfer: Transfer::Idle,
             exit: None,
             produced: vec![],
+            present: vec![],
+            listed: 0,
+            gone: vec![],
             kept: vec![],
             program: None,
             cleaned: vec![],

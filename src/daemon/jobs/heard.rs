@@ -36,6 +36,7 @@ impl Daemon {
             FromWorker::Program(program) => self.program(id, program),
             FromWorker::Exited { exit, wall_ms, .. } => self.exited(id, exit, wall_ms),
             FromWorker::Produced { files, last } => self.produced(id, files, last),
+            FromWorker::Present(present) => self.present(id, present),
             FromWorker::Fetched { missing } => self.fetched(id, &missing),
             FromWorker::Lacks(crates) => self.lacks(id, crates),
             FromWorker::Holds { files, last } => self.holds(id, files, last),

@@ -17,7 +17,7 @@ use crate::products::{self, MAX_LISTED, Memory};
 use crate::roots::Project;
 use crate::scan;
 use crate::wire::patch;
-use crate::wire::worker::{Collect, Fault, Name, Produced, ToWorker, Want};
+use crate::wire::worker::{Collect, Fault, Name, Present, Produced, ToWorker, Want};
 
 pub(in crate::daemon) enum Landed {
     More(Box<Landing>),
@@ -25,7 +25,7 @@ pub(in crate::daemon) enum Landed {
     Done(landing::Landed, Box<Landing>),
 }
 
-/// More sources that a job has written are not named one by one.
+/// More sources that a job has written or removed are not named one by one.
 const MOST_TOLD: usize = 20;
 
 impl Daemon {
@@ -47,6 +47,7 @@ impl Daemon {
         if !last {
             return;
         }
+        let present = std::mem::take(&mut attempt.present);
         let place = (
             attempt.worker.clone(),
             survey.lane,
@@ -62,17 +63,38 @@ impl Daemon {
             memory,
         };
         let number = attempt.number;
-        self.crew
-            .submit(move || Report::Chosen(id, number, choice.choose()));
+        self.crew.submit(move || {
+            let gone = products::gone(&present, &choice.manifest);
+            Report::Chosen(id, number, choice.choose(), gone)
+        });
     }
 
-    pub(in crate::daemon) fn chosen(&mut self, id: JobId, number: u64, chosen: Vec<Chosen>) {
+    /// The worker lists what stands where the job created or removed something.
+    pub(in crate::daemon) fn present(&mut self, id: JobId, present: Present) {
+        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
+            return;
+        };
+        attempt.listed += present.names.len() + 1;
+        attempt.present.push(present);
+        if attempt.listed > MAX_LISTED {
+            self.failed(id, Fault::Protocol, "a list without end");
+        }
+    }
+
+    pub(in crate::daemon) fn chosen(
+        &mut self,
+        id: JobId,
+        number: u64,
+        chosen: Vec<Chosen>,
+        gone: Vec<Name>,
+    ) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        if job.current(number).is_none() {
+        let Some(attempt) = job.current(number) else {
             return;
-        }
+        };
+        attempt.gone = gone;
         if chosen.is_empty() {
             return self.brought(id, &landing::Landed::default());
         }
@@ -222,15 +244,21 @@ impl Daemon {
             return;
         };
         attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
-        let spoilt = attempt.spoilt(landed);
-        if !products::may_write_sources(&survey.accepted) {
-            for name in spoilt.iter().take(MOST_TOLD) {
-                let name = name.path.display();
-                job.remark(format!(
-                    "'{name}' was written by the job, and is a source: it stays as it is here"
-                ));
-            }
+        let written = attempt.spoilt(landed);
+        let gone = std::mem::take(&mut attempt.gone);
+        let told = match products::may_write_sources(&survey.accepted) {
+            true => &[],
+            false => &written[..],
+        };
+        let told = told.iter().map(|name| (name, "written"));
+        let told = told.chain(gone.iter().map(|name| (name, "removed")));
+        for (name, what) in told.take(MOST_TOLD) {
+            let name = name.path.display();
+            job.remark(format!(
+                "'{name}' was {what} by the job, and is a source: it stays as it is here"
+            ));
         }
+        let spoilt = [written, gone].concat();
         self.write_down(id, landed, &spoilt);
         self.finish(id);
     }

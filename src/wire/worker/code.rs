@@ -2,8 +2,8 @@
 //! number is never used again for another message.
 
 use super::{
-    Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Produced,
-    Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
+    Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Present,
+    Produced, Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
 };
 use std::ffi::OsString;
 
@@ -330,6 +330,12 @@ impl FromWorker {
                     w.u64(f.size).i64(f.mtime).u32(f.mode).flag(f.changed);
                 });
             }),
+            FromWorker::Present(s) => frame!(out, 19, w => {
+                w.u8(s.root).path(&s.dir);
+                w.list(&s.names, |w, (name, is_dir)| {
+                    w.bytes(name.as_encoded_bytes()).flag(*is_dir);
+                });
+            }),
             FromWorker::File(p) => frame!(out, 9, w => put_put(&mut w, p)),
             FromWorker::Data(d) => wire::put(out, 10, |out| out.extend_from_slice(d)),
             FromWorker::Fetched { missing } => frame!(out, 11, w => w.list(missing, put_name)),
@@ -439,6 +445,11 @@ impl FromWorker {
             16 => FromWorker::Patch(r.rest().to_vec()),
             17 => FromWorker::Lacks(r.list(Reader::path)?),
             18 => FromWorker::Program(get_program(&mut r)?),
+            19 => FromWorker::Present(Present {
+                root: r.u8()?,
+                dir: r.path()?,
+                names: r.list(|r| Ok((r.os()?, r.flag()?)))?,
+            }),
             _ => return Err(Malformed),
         };
         r.end()?;

@@ -287,6 +287,16 @@ pub struct Produced {
     pub changed: bool,
 }
 
+/// Names in a directory of a lane after the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    pub root: u8,
+    /// Empty for the root itself.
+    pub dir: PathBuf,
+    /// Each with whether it is a directory.
+    pub names: Vec<(OsString, bool)>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromWorker {
     Ready {
@@ -317,6 +327,9 @@ pub enum FromWorker {
         files: Vec<Produced>,
         last: bool,
     },
+    /// Comes before the last `Produced` for each directory in which the job created or removed something,
+    /// several times for a large one: what stands there now.
+    Present(Present),
     File(Put),
     Data(Vec<u8>),
     /// Every file of `Fetch` has been sent; the ones that could not be read are named. Never packed,

@@ -154,6 +154,11 @@ fn every_message_survives_the_way_there_and_back() {
             }],
             libraries: vec!["/a/b.so".into()],
         }),
+        FromWorker::Present(Present {
+            root: 0,
+            dir: "t".into(),
+            names: vec![("n".into(), true)],
+        }),
     ];
     for message in from {
         let mut out = Vec::new();
