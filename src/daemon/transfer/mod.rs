@@ -1,13 +1,14 @@
 //! Moves a job's files: there before it runs, back after it.
 //!
-//! `there` makes the difference to what the lane holds and writes it to the session without waiting
-//! for answers; `crates` sends what the worker's registry
+//! `there` writes the difference to what the lane holds to the session without waiting for answers,
+//! as `order` has the crew make it; `crates` sends what the worker's registry
 //! lacks; `bulk` fills a new lane of a large project by rsync first; `back` brings home what
 //! the job made. Here stand what they share: where a job's files are at any moment.
 
 mod back;
 mod bulk;
 mod crates;
+mod order;
 mod there;
 
 use std::time::Instant;
@@ -22,7 +23,7 @@ use crate::wire::worker::Held;
 pub(super) use back::{Landed, remember};
 pub(super) use bulk::Rescan;
 pub(super) use crates::Crates;
-pub(super) use there::Fed;
+pub(super) use order::Fed;
 
 /// File content that may wait for the crew.
 const PENDING: usize = 1 << 20;

@@ -8,56 +8,17 @@ use std::sync::Arc;
 
 use super::Transfer;
 use super::back::store;
+use super::order::{Fed, FeedDone, Order, first_feed, next_feed};
 use crate::config::{self, Retention};
 use crate::conn::BACKLOG;
 use crate::daemon::{Daemon, Report, start};
 use crate::error::{Error, Result};
-use crate::feed::{self, Feed, Step, held};
 use crate::ids::{JobId, ManifestId};
 use crate::job::Stage;
-use crate::lanebook::{self, Record};
+use crate::lanebook;
 use crate::manifest::Manifest;
 use crate::products::{self, MAX_LISTED, Memory};
-use crate::roots::Project;
 use crate::wire::worker::{Base, Fault, Held, Keep, Open, Resync, ToWorker};
-
-/// What the crew fed: the feed for the next time, and the bytes to send.
-pub(in crate::daemon) struct Fed {
-    feed: Option<Box<Feed>>,
-    bytes: Vec<u8>,
-    done: Option<FeedDone>,
-    /// What came home from this lane, if it had to be read from the disk.
-    memory: Option<Memory>,
-}
-
-struct FeedDone {
-    fed: feed::Fed,
-    manifest: Arc<Manifest>,
-    /// Whether anything was sent, so that the lane's name changes.
-    changed: bool,
-    /// Whether the manifest is surer than the lane's record: what was racy has been read again.
-    surer: bool,
-}
-
-/// What the crew needs to make a feed.
-struct Order {
-    project: Arc<Project>,
-    /// The record of what the lane holds; `None`: nothing.
-    base: Option<(Record, ManifestId)>,
-    /// Known already, instead of a record.
-    known: Option<Arc<Manifest>>,
-    /// What the worker says, instead of either.
-    held: Vec<Held>,
-    /// The command's products may lie among its sources.
-    products: bool,
-    /// Where it stands what came home, if that is not known.
-    memory: Option<PathBuf>,
-    manifest: Arc<Manifest>,
-    /// The manifest's, where there is a `base`.
-    digest: [u8; 16],
-    offset: i64,
-    level: i32,
-}
 
 impl Daemon {
     /// Asks for the lane, and sends at once if it is known what it holds.
@@ -359,94 +320,4 @@ fn keep(config: &config::WorkerDefaults) -> Keep {
         max_age_secs: config.max_age_hours.saturating_mul(3600),
         min_free_mib: config.min_free_gb.saturating_mul(1024),
     }
-}
-
-/// The difference, and the first of it. Runs on the crew.
-fn first_feed(order: Order) -> Result<Fed> {
-    let memory = order.memory.as_ref().map(|path| {
-        let bytes = std::fs::read(path).unwrap_or_default();
-        Memory::decode(&bytes).unwrap_or_default()
-    });
-    begin_feed(order).map(|fed| Fed { memory, ..fed })
-}
-
-fn begin_feed(mut order: Order) -> Result<Fed> {
-    if let (None, Some((record, holds))) = (&order.known, &order.base)
-        && record.is_settled(*holds, order.digest)
-    {
-        return Ok(nothing_to_send(order.manifest, false));
-    }
-    let base = match (&order.known, &order.base) {
-        (Some(known), _) => known.clone(),
-        (None, Some((record, id))) => Arc::new(record.load(*id)?),
-        (None, None) => {
-            let held = std::mem::take(&mut order.held);
-            let (project, manifest) = (&order.project, &order.manifest);
-            Arc::new(held::known(project, manifest, held, order.products))
-        }
-    };
-    let changes = base.changes(&order.manifest);
-    let mut feed = Feed::new(
-        &order.project,
-        order.manifest.clone(),
-        changes,
-        order.offset,
-        order.level,
-    );
-    if feed.calm(&base) && order.base.is_some() {
-        let manifest = updated(order.manifest, feed.fed());
-        let surer = manifest.racy() < base.racy();
-        return Ok(nothing_to_send(manifest, surer));
-    }
-    next_feed(feed, order.manifest)
-}
-
-/// The lane holds what it shall.
-fn nothing_to_send(manifest: Arc<Manifest>, surer: bool) -> Fed {
-    Fed {
-        feed: None,
-        bytes: vec![],
-        done: Some(FeedDone {
-            fed: feed::Fed::default(),
-            manifest,
-            changed: false,
-            surer,
-        }),
-        memory: None,
-    }
-}
-
-/// The next of a feed. Runs on the crew.
-fn next_feed(mut feed: Feed, manifest: Arc<Manifest>) -> Result<Fed> {
-    let mut bytes = Vec::new();
-    match feed.next(&mut bytes)? {
-        Step::More => Ok(Fed {
-            feed: Some(Box::new(feed)),
-            bytes,
-            done: None,
-            memory: None,
-        }),
-        Step::Done(fed) => {
-            let manifest = updated(manifest, &fed);
-            Ok(Fed {
-                feed: None,
-                bytes,
-                done: Some(FeedDone {
-                    fed,
-                    manifest,
-                    changed: true,
-                    surer: false,
-                }),
-                memory: None,
-            })
-        }
-    }
-}
-
-/// The manifest as it was fed.
-fn updated(manifest: Arc<Manifest>, fed: &feed::Fed) -> Arc<Manifest> {
-    if fed.fresh.is_empty() && fed.gone.is_empty() {
-        return manifest;
-    }
-    Arc::new(manifest.updated(&fed.fresh, &fed.gone))
 }
