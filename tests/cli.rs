@@ -330,7 +330,20 @@ fn workers_come_and_go_without_a_daemon() {
     assert!(ran.err.contains("it begins with '-'"), "{ran:?}");
     let ran = home.run(&["workers", "remove", "cs"]);
     assert!(ran.err.ends_with("hint: did you mean 'css'?\n"), "{ran:?}");
-    assert_eq!(home.run(&["workers", "remove", "css"]).status, Some(0));
+    let ran = home.run(&["workers", "remove", "css"]);
+    assert!(
+        ran.out.ends_with("this machine is the only worker\n"),
+        "{ran:?}"
+    );
+    // As before the first: this machine is there again.
+    assert!(!home.0.join(".config/rch/workers.toml").exists());
+    let ran = home.run(&["workers", "list"]);
+    assert!(ran.out.contains("local  this machine\n"), "{ran:?}");
+    let ran = home.run(&["workers", "remove", "local"]);
+    assert!(
+        ran.err.ends_with("so this machine is the only one\n"),
+        "{ran:?}"
+    );
     assert!(
         !home.0.join(".cache/rch/rch.sock").exists(),
         "no daemon was needed"

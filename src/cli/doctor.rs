@@ -189,8 +189,8 @@ fn fault(verdict: Verdict, fault: &Complaint) -> Finding {
 
 fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     let enabled = fleet.iter().filter(|w| w.enabled).count();
-    if enabled == 0 {
-        return vec![disabled(fleet)];
+    if let (0, Some(first)) = (enabled, fleet.first()) {
+        return vec![disabled(first)];
     }
     if fleet.iter().all(|w| w.transport == Transport::Local) {
         let hint = "'rch workers add ID USER@HOST' adds a real one";
@@ -202,12 +202,8 @@ fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     )]
 }
 
-/// No worker at all, or none that is put to use.
-fn disabled(fleet: &[Worker]) -> Finding {
-    let Some(first) = fleet.first() else {
-        let hint = "'rch workers add ID USER@HOST' adds one";
-        return wrong("workers", "there is no worker", hint);
-    };
+/// None is put to use.
+fn disabled(first: &Worker) -> Finding {
     let file = crate::config::workers::file();
     let text = "every worker is disabled, so all commands run here";
     let hint = format!("enabled = true for '{}' in '{}'", first.id, file.display());

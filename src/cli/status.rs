@@ -133,7 +133,8 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
     let mut out = look.heading("Workers");
     if workers.is_empty() {
         out.push_str("  none\n");
-        out.push_str(&look.hint("  ", "'rch workers add ID USER@HOST' adds one"));
+        let hint = "'rch config validate' shows what is wrong with workers.toml";
+        out.push_str(&look.hint("  ", hint));
         return out;
     }
     let rows: Vec<Row> = workers.iter().map(|w| row(look, w)).collect();

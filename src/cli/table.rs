@@ -255,7 +255,7 @@ commands! {
         Run::Own(workers::add);
     ["workers", "remove"] WORKER,
         "Take a worker out of workers.toml",
-        "", [], [("rch workers remove css", "for good")],
+        "Without any other, this machine is the only worker again.", [], [("rch workers remove css", "for good")],
         Run::Own(workers::remove);
     ["config", "show"] NONE,
         "Show the settings in force in this directory",

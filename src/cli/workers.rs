@@ -176,10 +176,10 @@ pub fn add(call: &Call) -> Outcome {
     ))
 }
 
-/// The worker that stands for a file that is not there may be written down.
+/// The worker that stands for a file without any may be written down.
 fn unless_there(path: &Path, id: &str) -> Result<(), Fail> {
     let there = |w: &crate::config::Worker| w.id.as_str() == id;
-    if !path.exists() || !fleet::read(path).workers.iter().any(there) {
+    if !fleet::written(path).workers.iter().any(there) {
         return Ok(());
     }
     let error = Error::new(format!("worker '{id}' is there already"));
@@ -263,24 +263,27 @@ pub fn remove(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let id = call.operand(0).unwrap_or_default();
     let path = fleet::file();
+    let written = fleet::written(&path).workers;
     edit::remove_worker(&path, id).map_err(|e| {
-        let workers = known().unwrap_or_default();
-        let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
-        match (near, e.text().starts_with("no worker")) {
-            (Some(near), true) => {
-                let error = e.hint(format!("did you mean '{near}'?"));
-                Fail::new(exit::USAGE, "not_found", error)
-            }
-            (None, true) => {
-                let error = e.hint("'rch workers list' names those there are");
-                Fail::new(exit::USAGE, "not_found", error)
-            }
-            _ => Fail::config(e),
+        if !e.text().starts_with("no worker") {
+            return Fail::config(e);
         }
+        let near = nearest(id, written.iter().map(|w| w.id.as_str()));
+        let hint = match near {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if written.is_empty() => {
+                "it names no worker, so this machine is the only one".into()
+            }
+            None => "'rch workers list' names those there are".into(),
+        };
+        Fail::new(exit::USAGE, "not_found", e.hint(hint))
     })?;
     reload(&look);
     let file = path.display().to_string();
-    let text = format!("removed '{id}' from '{file}'\n");
+    let mut text = format!("removed '{id}' from '{file}'\n");
+    if written.len() == 1 {
+        text.push_str("no other is in it, so this machine is the only worker\n");
+    }
     Ok(Done::new(
         said(&look, &text),
         json!({ "id": id, "file": file }),

@@ -114,9 +114,9 @@ impl Daemon {
         let wanted = |w: &&Worker| names.is_empty() || names.iter().any(|n| n == w.id().as_str());
         let workers = self.workers.iter().filter(wanted);
         let ids: Vec<WorkerId> = workers.map(|w| w.id().clone()).collect();
-        // Nobody's answer would be the last.
+        // Nobody's answer would be the last. A fleet is empty only for a mistake in its file.
         if ids.is_empty() {
-            let hint = "'rch workers add ID USER@HOST' adds one";
+            let hint = "'rch config validate' shows what is wrong with workers.toml";
             self.refuse(id, "there is no worker", hint);
             return None;
         }
