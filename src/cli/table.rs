@@ -284,12 +284,12 @@ commands! {
         Run::Own(config::set);
     ["hook", "install"] NONE,
         "Put rch's hook into an agent's settings",
-        "", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
+        "All else in the file stays as it is written.", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
         [("rch hook install", "for Claude Code"), ("rch hook install --agent codex", "for Codex")],
         Run::Own(hooks::install);
     ["hook", "uninstall"] NONE,
         "Take rch's hook out again",
-        "", [AGENT, PROJECT], [("rch hook uninstall", "from Claude Code")],
+        "The file is then what it was, or gone if there was none.", [AGENT, PROJECT], [("rch hook uninstall", "from Claude Code")],
         Run::Own(hooks::uninstall);
     ["hook", "status"] NONE,
         "Show where the hook is installed",
