@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use super::grid::fold;
 use super::out::{Done, Fail, Ink, Look, clean};
 use super::parse::Call;
 use super::{Outcome, agents, compilers, config as config_command, link, machine, probe, trial};
@@ -102,7 +103,7 @@ pub fn report(look: &Look, findings: &[Finding]) -> String {
             "{} {:13} {}\n",
             look.paint(ink, word),
             f.step,
-            wrapped(&f.text, look.width)
+            fold(&f.text, COLUMN, COLUMN, look.width)
         ));
         if !f.hint.is_empty() {
             out.push_str(&look.hint("      ", &f.hint));
@@ -119,26 +120,6 @@ pub fn report(look: &Look, findings: &[Finding]) -> String {
             super::status::count(n as u64, "thing")
         ),
     });
-    out
-}
-
-/// A finding's text, in lines that begin where its first one does.
-fn wrapped(text: &str, width: usize) -> String {
-    let room = width.saturating_sub(COLUMN).max(20);
-    let (mut out, mut used) = (String::new(), 0);
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            out.push('\n');
-            out.push_str(&" ".repeat(COLUMN));
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out.push_str(word);
-        used += length;
-    }
     out
 }
 
@@ -386,16 +367,6 @@ pub fn probed(p: &Probe) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_findings_are_wrapped_and_long_words_are_not_cut() {
-        let indent = "\n                    ";
-        assert_eq!(wrapped("one two", 80), "one two");
-        assert_eq!(
-            wrapped("a text of some words and-one-that-is-very-long x", 40),
-            format!("a text of some words{indent}and-one-that-is-very-long{indent}x")
-        );
-    }
 
     #[test]
     fn a_worker_that_works_badly_is_noted() {

@@ -176,7 +176,8 @@ pub fn masks(call: &Call) -> Outcome {
         names::LINKS.len(),
         links.dir.display()
     );
-    Ok(masked(call, &links, &text))
+    let all = links.count == names::LINKS.len();
+    Ok(masked(call, &links, &text).answer(links.first && all))
 }
 
 fn masked(call: &Call, links: &Links, text: &str) -> Done {

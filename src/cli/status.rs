@@ -230,7 +230,7 @@ fn remedy(look: &Look, w: &Worker) -> String {
         out.push_str(&format!("    {}{retry}\n", clean(&w.reason)));
     }
     let hint = match w.state.as_str() {
-        "down" => format!("'rch workers probe {id}' tries it again and tells more"),
+        "down" => format!("'rch workers probe {id}' tries it again now"),
         "drained" => format!("'rch workers enable {id}' lets new jobs on"),
         "disabled" => "'enabled = true' in workers.toml puts it to use".to_string(),
         _ => return out,

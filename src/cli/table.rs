@@ -313,7 +313,7 @@ commands! {
         Run::Own(hooks::unmask);
     ["masquerade", "status"] FOLDER,
         "Show whether those links come first in PATH",
-        "", [], [("rch masquerade status", "is it in PATH?")],
+        "Exits 1 if they do not, or if one is missing.", [], [("rch masquerade status", "is it in PATH?")],
         Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
         "Show whether a command would be sent away, and why",

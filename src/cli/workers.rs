@@ -10,13 +10,13 @@ use super::grid::{Cell, Row, draw};
 use super::jobs::said;
 use super::out::{Done, Fail, Ink, Look, clean, warn};
 use super::parse::Call;
-use super::{Outcome, exit, link, status};
+use super::{Outcome, link, status};
 use crate::config::edit::{self, NewWorker, NotAdded};
 use crate::config::workers::{self as fleet, WORKER_KEYS};
 use crate::config::{Complaint, Value, Worker};
 use crate::error::Error;
 use crate::nearest::nearest;
-use crate::wire::client::Ask;
+use crate::wire::client::{Ask, NO_WORKER};
 use crate::wire::status::Status;
 
 /// With a daemon as it sees them, without one as they stand in the file.
@@ -113,14 +113,10 @@ fn exists(workers: &[Worker], id: &str) -> Result<(), Fail> {
     }
     let error = Error::new(format!("no worker '{id}'"));
     let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
-    Err(Fail::new(
-        exit::USAGE,
-        "not_found",
-        match near {
-            Some(near) => error.hint(format!("did you mean '{near}'?")),
-            None => error.hint("'rch workers list' names them"),
-        },
-    ))
+    Err(Fail::absent(match near {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint("'rch workers list' names them"),
+    }))
 }
 
 pub fn drain(call: &Call) -> Outcome {
@@ -265,7 +261,7 @@ pub fn remove(call: &Call) -> Outcome {
     let path = fleet::file();
     let written = fleet::written(&path).workers;
     edit::remove_worker(&path, id).map_err(|e| {
-        if !e.text().starts_with("no worker") {
+        if !e.text().starts_with(NO_WORKER) {
             return Fail::config(e);
         }
         let near = nearest(id, written.iter().map(|w| w.id.as_str()));
@@ -276,7 +272,7 @@ pub fn remove(call: &Call) -> Outcome {
             }
             None => "'rch workers list' names those there are".into(),
         };
-        Fail::new(exit::USAGE, "not_found", e.hint(hint))
+        Fail::absent(e.hint(hint))
     })?;
     reload(&look);
     let file = path.display().to_string();
