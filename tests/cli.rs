@@ -423,6 +423,8 @@ fn jobs_are_told_as_they_went() {
         (&2.into(), &"done".into())
     );
     assert!(jobs[2]["signal"].is_null(), "{json}");
+    let logs = home.run(&["--json", "logs", "j3"]).json();
+    assert_eq!(logs["data"]["status"], 130, "{logs}");
     let ran = home.run(&["status", "--jobs"]);
     let rows: Vec<Vec<&str>> = ran
         .out
@@ -501,9 +503,20 @@ fn masquerade_status_answers_by_its_status() {
     assert_eq!(status(first()), Some(1), "there are no links");
     assert_eq!(home.run(&["masquerade", "install"]).status, Some(0));
     assert_eq!(status(path()), Some(1));
+    let ran = home.run(&["masquerade", "status"]);
+    assert!(
+        ran.out.contains("not first in PATH\nhint: export PATH="),
+        "{ran:?}"
+    );
     assert_eq!(status(first()), Some(0));
     std::fs::remove_file(dir.join("make")).unwrap();
     assert_eq!(status(first()), Some(1), "one is missing");
+    let ran = home.run(&["masquerade", "status"]);
+    assert!(
+        ran.out
+            .ends_with("hint: 'rch masquerade install' makes them\n"),
+        "{ran:?}"
+    );
 }
 
 /// `--watch` on a pipe: page after page until the reader has had enough.

@@ -214,10 +214,13 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
         Ok(daemon) => daemon,
         Err(why) => {
             let fail = link::unreachable(&why);
-            let hint = fail
-                .error
-                .remedy()
-                .unwrap_or("'rchd' in a terminal shows what it says");
+            let hint = match fail.error.remedy() {
+                Some(hint) => hint,
+                None if fail.error.text().ends_with("permission denied") => {
+                    "make it yours, or let general.socket_path name another place"
+                }
+                None => "'rchd' in a terminal shows what it says",
+            };
             found.push(wrong("daemon", fail.error.text(), hint));
             return found;
         }

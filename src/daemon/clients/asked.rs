@@ -54,8 +54,12 @@ impl Daemon {
     fn show_record(&mut self, id: ClientId, job: JobId) {
         match Spool::open(&self.cache.join("jobs"), job) {
             Ok(spool) => {
+                // How it ended, as long as that is remembered.
+                let row = self.recent.iter().find(|row| row.id == job.0);
+                let status = row.and_then(|row| u8::try_from(row.status?).ok());
+                let end = status.map_or(FromDaemon::End, |s| FromDaemon::Exited(Exit::Code(s)));
                 if let Some(client) = self.clients.get_mut(&id) {
-                    client.doing = Doing::Record { spool, at: 0 };
+                    client.doing = Doing::Record { spool, at: 0, end };
                 }
             }
             Err(_) => self.refuse(
