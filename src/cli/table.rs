@@ -251,7 +251,7 @@ commands! {
          valued("priority", "PERCENT", "Its weight in the choice; 100 is neutral"),
          valued("tags", "TAG", "A tag; may be given again")],
         [("rch workers add css builder@css.example.org", "by ssh"),
-         ("rch workers add box --transport command --command docker --command exec --command -i --command box", "through a container")],
+         ("rch workers add node --transport command --command srun", "through Slurm")],
         Run::Own(workers::add);
     ["workers", "remove"] WORKER,
         "Take a worker out of workers.toml",
