@@ -32,7 +32,7 @@ pub static EXITS: &[Exit] = &[
     },
     Exit {
         status: USAGE,
-        doc: "The command line is wrong",
+        doc: "The command line is wrong, or names a worker, job or setting that does not exist",
     },
     Exit {
         status: NOT_COMPILE,

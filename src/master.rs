@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::child::{Child, Pipes};
 use crate::error::Error;
+use crate::plan::remedy::explain;
 use crate::poll::Ready;
 use crate::sys::fd;
 
@@ -110,12 +111,10 @@ impl Master {
         if self.child.ended().is_some() {
             let said = self.child.said();
             self.end(now);
-            let text = if said.is_empty() {
-                "ssh ended".into()
-            } else {
-                said
-            };
-            return Err(Error::new(text));
+            return Err(match said.as_str() {
+                "" => Error::new("ssh ended"),
+                said => explain(said),
+            });
         }
         Ok(())
     }

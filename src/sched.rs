@@ -32,6 +32,8 @@ pub struct Candidate {
     pub priority: u32,
     /// Its place among `general.preferred_workers`, if it is one of them.
     pub preferred: Option<usize>,
+    /// Why it has nothing to give though its slots are not in use; empty if that is not so.
+    pub held: String,
 }
 
 impl Candidate {
@@ -83,6 +85,25 @@ pub fn choose(candidates: &[Candidate], wish: u32) -> Choice {
     }
 }
 
+/// Why a job waits that wishes for `wish` slots: by the worker that has most to give.
+pub fn lacking(candidates: &[Candidate], wish: u32) -> String {
+    let fit: Vec<&Candidate> = candidates.iter().filter(|c| c.refusal.is_empty()).collect();
+    let Some(best) = fit.iter().rev().max_by_key(|c| c.free) else {
+        return String::new();
+    };
+    if best.free == 0 && fit.len() > 1 {
+        return format!("no slot is free on {} workers", fit.len());
+    }
+    if !best.held.is_empty() {
+        return format!("{} {}", best.id, best.held);
+    }
+    let wanted = best.grant(wish);
+    format!(
+        "{} of {} slots free on {}, {wanted} wanted",
+        best.free, best.total, best.id
+    )
+}
+
 /// Whoever knows the workers and moves the jobs, for `dispatch`.
 pub trait Desk {
     /// The workers as they are now for this job, and the slots it wishes for; `None`: it waits no more.
@@ -94,20 +115,23 @@ pub trait Desk {
 /// Gives slots to as many waiting jobs as there are slots, in their order. A worker that an earlier
 /// job waits for is not given to a later one, or a job that wishes for much would wait for ever.
 pub fn dispatch(waiting: &[JobId], desk: &mut impl Desk) {
-    let mut reserved: Vec<WorkerId> = vec![];
+    let mut reserved: Vec<(WorkerId, JobId)> = vec![];
     for &job in waiting {
         let Some((mut candidates, wish)) = desk.look(job) else {
             continue;
         };
         for candidate in &mut candidates {
-            if reserved.contains(&candidate.id) {
+            if let Some((_, by)) = reserved.iter().find(|(id, _)| *id == candidate.id) {
+                if candidate.free > 0 {
+                    candidate.held = format!("keeps its free slots for {by}");
+                }
                 candidate.free = 0;
             }
         }
         let choice = choose(&candidates, wish);
         if choice == Choice::Busy {
             let fit = candidates.iter().filter(|c| c.refusal.is_empty());
-            reserved.extend(fit.map(|c| c.id.clone()));
+            reserved.extend(fit.map(|c| (c.id.clone(), job)));
         }
         desk.decide(job, &candidates, choice);
     }
@@ -228,7 +252,39 @@ mod tests {
             warm: false,
             priority: 100,
             preferred: None,
+            held: String::new(),
         }
+    }
+
+    /// "All workers are busy" was said of one that was half free.
+    #[test]
+    fn who_waits_is_told_for_what() {
+        let said = |fleet: &[Candidate]| lacking(fleet, 2);
+        let mut down = worker("down", 50.0, 8, 8);
+        down.refusal = "disabled".into();
+        let css = worker("css", 50.0, 1, 4);
+        assert_eq!(
+            said(&[down.clone(), css.clone()]),
+            "1 of 4 slots free on css, 2 wanted"
+        );
+        let full = worker("full", 50.0, 0, 1);
+        assert_eq!(
+            said(&[full.clone(), css]),
+            "1 of 4 slots free on css, 2 wanted"
+        );
+        assert_eq!(
+            said(&[down, full.clone()]),
+            "0 of 1 slots free on full, 1 wanted"
+        );
+        assert_eq!(
+            said(&[full.clone(), full.clone()]),
+            "no slot is free on 2 workers"
+        );
+        let kept = Candidate {
+            held: "keeps its free slots for j1".into(),
+            ..full
+        };
+        assert_eq!(said(&[kept]), "full keeps its free slots for j1");
     }
 
     #[test]

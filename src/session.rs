@@ -12,15 +12,12 @@ use crate::child::Child;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::ids::{JobId, WorkerId};
+use crate::plan::remedy::{COPY_AGAIN, explain};
 use crate::poll::Ready;
 use crate::time::{self, Stamp};
 use crate::wire::worker::{Facts, FromWorker, ToWorker};
 use crate::wire::{self, MAX_NOISE, PACK, PREAMBLE};
 
-/// The remedy where there is no `rch-wkr`, for who knows the way there to make exact.
-pub const COPY: &str = "copy rch-wkr to ~/.local/bin on the worker";
-/// The same where there is one of another version.
-pub const COPY_AGAIN: &str = "copy the rch-wkr of this version to the worker";
 /// From the start of the child to its `Ready`.
 const CONNECT: Duration = Duration::from_secs(15);
 /// How often a peer is asked for a sign of life, which is one of ours for it.
@@ -441,20 +438,4 @@ fn version_error(version: &str, protocol: u16) -> Error {
         wire::PROTOCOL
     ))
     .hint(COPY_AGAIN)
-}
-
-/// ssh's and the shell's own words, with the remedy where one is known.
-fn explain(said: &str) -> Error {
-    let hint = if said.contains("rch-wkr")
-        && (said.contains("not found") || said.contains("No such file"))
-    {
-        COPY
-    } else if said.contains("Host key verification failed") {
-        "connect once by hand with ssh to accept the host's key"
-    } else if said.contains("Permission denied") {
-        "check user, identity_file and the worker's authorized_keys"
-    } else {
-        return Error::new(said);
-    };
-    Error::new(said).hint(hint)
 }

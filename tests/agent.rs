@@ -143,7 +143,7 @@ fn an_inline_hook_runs_the_job_and_tells_what_came() {
     assert_eq!(said("cd . && cargo build"), "");
     // No worker: silence, and the command runs locally.
     home.stop();
-    write(&home.path().join(".config/rch/workers.toml"), "");
+    nobody(&home);
     assert_eq!(said("cargo build"), "");
 }
 
@@ -234,7 +234,7 @@ fn a_tool_called_by_its_name_goes_away_and_other_uses_of_it_stay() {
     );
     // A fallback finds the real tool too, and not us again.
     home.stop();
-    write(&home.path().join(".config/rch/workers.toml"), "");
+    nobody(&home);
     write(&home.project.join("src/main.rs"), "fn main() {}\n");
     let output = call("cargo", &["build"]);
     assert!(
@@ -246,4 +246,10 @@ fn a_tool_called_by_its_name_goes_away_and_other_uses_of_it_stay() {
         String::from_utf8_lossy(&output.stderr).contains("rch: running locally"),
         "{output:?}"
     );
+}
+
+/// A fleet of which nobody may be used.
+fn nobody(home: &Home) {
+    let text = "[[workers]]\nid = \"local\"\ntransport = \"local\"\nenabled = false\n";
+    write(&home.path().join(".config/rch/workers.toml"), text);
 }

@@ -330,7 +330,20 @@ fn workers_come_and_go_without_a_daemon() {
     assert!(ran.err.contains("it begins with '-'"), "{ran:?}");
     let ran = home.run(&["workers", "remove", "cs"]);
     assert!(ran.err.ends_with("hint: did you mean 'css'?\n"), "{ran:?}");
-    assert_eq!(home.run(&["workers", "remove", "css"]).status, Some(0));
+    let ran = home.run(&["workers", "remove", "css"]);
+    assert!(
+        ran.out.ends_with("this machine is the only worker\n"),
+        "{ran:?}"
+    );
+    // As before the first: this machine is there again.
+    assert!(!home.0.join(".config/rch/workers.toml").exists());
+    let ran = home.run(&["workers", "list"]);
+    assert!(ran.out.contains("local  this machine\n"), "{ran:?}");
+    let ran = home.run(&["workers", "remove", "local"]);
+    assert!(
+        ran.err.ends_with("so this machine is the only one\n"),
+        "{ran:?}"
+    );
     assert!(
         !home.0.join(".cache/rch/rch.sock").exists(),
         "no daemon was needed"
@@ -360,12 +373,150 @@ fn the_daemon_is_started_asked_and_stopped() {
     let ran = home.run(&["cancel", "j99"]);
     assert_eq!(
         (ran.err.lines().next(), ran.status),
-        (Some("rch: job 'j99' is not active"), Some(123))
+        (Some("rch: no job 'j99'"), Some(120))
     );
     assert!(home.run(&["daemon", "logs", "-n", "1"]).out.lines().count() <= 1);
     assert_eq!(home.run(&["daemon", "stop"]).out, "rchd stopped\n");
     assert_eq!(home.run(&["daemon", "stop"]).out, "rchd was not running\n");
     assert!(home.run(&["daemon", "logs"]).out.contains("listening on"));
+}
+
+/// What a person reads of jobs: numbers without gaps, how each ended, and nothing that is not so.
+#[test]
+fn jobs_are_told_as_they_went() {
+    use std::io::{BufRead, BufReader};
+    let home = Home::new("jobs");
+    home.write(
+        "work/Makefile",
+        "all:\n\t@echo made\nslow:\n\t@echo begun; exec sleep 600\n",
+    );
+    for _ in 0..2 {
+        let ran = home.run(&["exec", "--", "make"]);
+        assert_eq!(
+            (ran.out.as_str(), ran.status),
+            ("made\n", Some(0)),
+            "{ran:?}"
+        );
+        home.run(&["status"]);
+    }
+    let mut slow = home
+        .command(&["exec", "--", "make", "slow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = BufReader::new(slow.stdout.take().unwrap()).lines().next();
+    assert_eq!(begun.unwrap().unwrap(), "begun");
+    let kill = Command::new("kill")
+        .args(["-INT", &slow.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert!(!slow.wait().unwrap().success());
+    let mut nobody = home.command(&["exec", "--", "make"]);
+    let ran = Ran::of(nobody.env("RCH_WORKER", "nobody").output().unwrap());
+    assert_eq!(ran.out, "made\n", "{ran:?}");
+    let json = home.run(&["status", "--json"]).json();
+    let jobs = json["data"]["jobs"].as_array().unwrap();
+    let ids: Vec<_> = jobs.iter().map(|j| j["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [4, 3, 2, 1]);
+    assert_eq!(
+        (&jobs[1]["signal"], &jobs[1]["state"]),
+        (&2.into(), &"done".into())
+    );
+    assert!(jobs[2]["signal"].is_null(), "{json}");
+    let logs = home.run(&["--json", "logs", "j3"]).json();
+    assert_eq!(logs["data"]["status"], 130, "{logs}");
+    let ran = home.run(&["status", "--jobs"]);
+    let rows: Vec<Vec<&str>> = ran
+        .out
+        .lines()
+        .map(|l| l.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[1], ["j4", "run", "here", "make"], "{ran:?}");
+    assert_eq!(rows[3][..2], ["j3", "interrupted"], "{ran:?}");
+}
+
+/// "0 of 0 commands go", and no word of why.
+#[test]
+fn what_no_rule_knows_stays_for_a_reason() {
+    let home = Home::new("classify");
+    for (command, status, reasons) in [
+        (
+            "bash -c 'cargo build'",
+            1,
+            &[
+                "its one command stays",
+                "at byte 0    stays: 'bash' is no tool",
+            ][..],
+        ),
+        (
+            "sudo make && make",
+            0,
+            &[
+                "1 of 2 commands go",
+                "at byte 0    stays: 'sudo' is no tool",
+                "at byte 13   goes",
+            ],
+        ),
+        (
+            "echo make; cargo fmt",
+            1,
+            &[
+                "0 of 2 commands go",
+                "'echo' is no tool",
+                "at byte 11   stays",
+            ],
+        ),
+        ("CC=gcc", 1, &["stays: no command of it is a tool"]),
+    ] {
+        let ran = home.run(&["classify", command]);
+        assert_eq!(ran.status, Some(status), "{ran:?}");
+        for reason in reasons {
+            assert!(ran.out.contains(reason), "{command}: {ran:?}");
+        }
+    }
+}
+
+/// A worker was measured with the compiler of whoever had started the daemon.
+#[test]
+fn a_benchmark_is_run_in_the_askers_environment() {
+    let home = Home::new("benchmark");
+    assert_eq!(home.run(&["daemon", "start"]).status, Some(0));
+    let mut bare = home.command(&["workers", "benchmark"]);
+    let ran = Ran::of(bare.env("PATH", "/nowhere").output().unwrap());
+    assert!(
+        ran.out.contains("there is no C compiler here") && ran.out.contains("hint: install gcc"),
+        "{ran:?}"
+    );
+    assert_eq!(ran.status, Some(1));
+}
+
+#[test]
+fn masquerade_status_answers_by_its_status() {
+    let home = Home::new("masks");
+    let dir = home.0.join(".local/share/rch/bin");
+    let status = |path: String| {
+        let mut command = home.command(&["masquerade", "status"]);
+        command.env("PATH", path).status().unwrap().code()
+    };
+    let path = || std::env::var("PATH").unwrap();
+    let first = || format!("{}:{}", dir.display(), path());
+    assert_eq!(status(first()), Some(1), "there are no links");
+    assert_eq!(home.run(&["masquerade", "install"]).status, Some(0));
+    assert_eq!(status(path()), Some(1));
+    let ran = home.run(&["masquerade", "status"]);
+    assert!(
+        ran.out.contains("not first in PATH\nhint: export PATH="),
+        "{ran:?}"
+    );
+    assert_eq!(status(first()), Some(0));
+    std::fs::remove_file(dir.join("make")).unwrap();
+    assert_eq!(status(first()), Some(1), "one is missing");
+    let ran = home.run(&["masquerade", "status"]);
+    assert!(
+        ran.out
+            .ends_with("hint: 'rch masquerade install' makes them\n"),
+        "{ran:?}"
+    );
 }
 
 /// `--watch` on a pipe: page after page until the reader has had enough.

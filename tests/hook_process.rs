@@ -450,9 +450,60 @@ fn install_keeps_everything_else() {
         fs::read_to_string(home.0.join("real.json.rch-backup")).unwrap(),
         OTHERS
     );
+    let entry = format!(
+        ",\n            {{\n                \"matcher\": \"Bash\",\n                \"hooks\": [\n                    {{\n                        \"type\": \"command\",\n                        \"command\": \"{RCH}\",\n                        \"args\": [],\n                        \"timeout\": 10\n                    }}\n                ]\n            }}"
+    );
+    assert_eq!(text.replace(&entry, ""), OTHERS, "all else is as it was");
     assert!(home.rch(&["hook", "uninstall"]).status().unwrap().success());
-    let value = |t: &str| serde_json::from_str::<serde_json::Value>(t).unwrap();
-    assert_eq!(value(&fs::read_to_string(&file).unwrap()), value(OTHERS));
+    assert_eq!(fs::read_to_string(&file).unwrap(), OTHERS);
+    assert!(file.is_symlink() && !home.0.join("real.json.rch-backup").exists());
+}
+
+/// What install has done, uninstall undoes, to the byte and the file.
+#[test]
+fn uninstall_gives_back_what_was() {
+    let home = home("undo");
+    let files = |dir: &str| -> Vec<_> {
+        let all = fs::read_dir(home.0.join(dir)).unwrap();
+        all.map(|e| e.unwrap().file_name()).collect()
+    };
+    let run = |args: &[&str]| {
+        let done = home.rch(&["hook"]).args(args).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    for (agent, dir) in [
+        ("claude", ".claude"),
+        ("codex", ".codex"),
+        ("gemini", ".gemini"),
+    ] {
+        run(&["install", "--agent", agent]);
+        assert_eq!(files(dir).len(), 1, "there was nothing to keep");
+        run(&["uninstall", "--agent", agent]);
+        assert!(files(dir).is_empty(), "{agent}: {:?}", files(dir));
+    }
+    let file = home.0.join(".claude/settings.json");
+    for was in [
+        "",
+        "{ }",
+        "{\"hooks\": {}, \"b\":[1,2]}",
+        "{\n\t\"hooks\": {\"PreToolUse\": [ ]}\n}\n\n",
+        "{\"a\":\r\n1}",
+    ] {
+        home.settings(was);
+        run(&["install"]);
+        run(&["install", "--masquerade"]);
+        run(&["uninstall"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), was);
+        assert_eq!(files(".claude").len(), 1, "{was}: {:?}", files(".claude"));
+    }
+    // What was changed in between stays; what was before is still beside it.
+    home.settings("{\"a\": [1]}");
+    run(&["install"]);
+    let text = fs::read_to_string(&file).unwrap();
+    home.settings(&text.replace("[1]", "[1,2]"));
+    run(&["uninstall"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"a\": [1,2]}");
+    assert_eq!(files(".claude").len(), 2);
 }
 
 #[test]

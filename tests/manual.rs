@@ -18,7 +18,7 @@ use rch::exit::EXITS;
 use rch::ids::{LaneKey, ManifestId};
 use rch::sys::process::{Exit, Usage};
 use rch::wire::client::{Ask, Exec, FromDaemon, ToDaemon};
-use rch::wire::status::Phase;
+use rch::wire::status::{self, Phase};
 use rch::wire::worker::{
     Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Present,
     Produced, Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
@@ -164,6 +164,23 @@ fn every_status_and_error_code_is_in_rch_1() {
     assert_eq!(have, want);
     let have: Vec<&str> = after(&page, ".It Li ");
     let want: Vec<&str> = ERROR_CODES.iter().map(|(code, _)| *code).collect();
+    assert_eq!(have, want);
+}
+
+/// The words of `rch status` and of its JSON.
+#[test]
+fn every_state_is_in_rch_1() {
+    let page = page("rch.1");
+    let text = page.split_once(".Ss States\n").unwrap().1;
+    let text = text.split("\n.Sh ").next().unwrap();
+    let mut have: Vec<String> = vec![];
+    for item in text.split("\n.It Sy ").skip(1) {
+        let (state, doc) = item.split_once('\n').unwrap();
+        let doc: Vec<&str> = doc.lines().take_while(|l| *l != ".El").collect();
+        have.push(format!("{state}: {}", doc.join(" ").replace(". ", ".")));
+    }
+    let all = [status::WORKER_STATES, status::JOB_STATES].concat();
+    let want: Vec<String> = all.iter().map(|(s, doc)| format!("{s}: {doc}.")).collect();
     assert_eq!(have, want);
 }
 

@@ -196,7 +196,7 @@ const EFFECTS: &[Effect] = &[
         "compilation.confidence_threshold",
         "0.99",
         "cargo test",
-        "0 of 1 commands go",
+        "its one command stays",
     ),
     effect("compilation.build_slots", "3", "make", "3 slots wanted"),
     effect(

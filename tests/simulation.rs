@@ -343,6 +343,7 @@ impl Desk for World {
                 warm: false,
                 priority: 100,
                 preferred: None,
+                held: String::new(),
             }
         };
         Some((self.workers.iter_mut().map(candidate).collect(), job.wish))

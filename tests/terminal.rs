@@ -299,7 +299,7 @@ fn a_dry_run_says_what_would_happen_and_runs_here() {
     );
     run(&home, &["exec", "--", "make"], &[]);
     let (_, err, _) = run(&home, &["exec", "--", "make"], &dry);
-    assert!(err.contains(", has the project), chosen\n"), "{err}");
+    assert!(err.contains(", warm), chosen\n"), "{err}");
     let refused = [("RCH_DRY_RUN", "1"), ("RCH_WORKER", "nobody")];
     let (_, err, _) = run(&home, &["exec", "--", "make"], &refused);
     assert!(

@@ -106,7 +106,7 @@ fn busy() -> Status {
         "queued",
         "cargo test --workspace --all-features -- --nocapture a_very_long_test_name",
     );
-    queued.reason = "all workers are busy; first in line".into();
+    queued.reason = "1 of 4 slots free on css, 2 wanted; place 1 of 1".into();
     let mut good = job(16, "done", "cargo check");
     (
         good.worker,
@@ -118,8 +118,11 @@ fn busy() -> Status {
     (bad.worker, bad.status) = ("css".into(), Some(101));
     let mut here = job(14, "local", "make -j8");
     here.reason = "no worker has gcc 12.2.0".into();
-    let mut failed = job(13, "failed", "ninja");
-    failed.reason = "the worker's disk is full".into();
+    (here.elapsed_ms, here.sent_bytes, here.worker) = (40, 12_000, "css".into());
+    let mut stopped = job(13, "done", "ninja");
+    (stopped.worker, stopped.status, stopped.signal) = ("css".into(), Some(130), Some(2));
+    let mut crashed = job(11, "done", "cargo test");
+    (crashed.worker, crashed.status, crashed.signal) = ("css".into(), Some(139), Some(11));
     Status {
         daemon: daemon(),
         workers: vec![
@@ -135,8 +138,9 @@ fn busy() -> Status {
             good,
             bad,
             here,
-            failed,
+            stopped,
             job(12, "cancelled", "cargo build"),
+            crashed,
         ],
         totals: Totals {
             remote: 123,
@@ -144,7 +148,7 @@ fn busy() -> Status {
             deduplicated: 2,
             cancelled: 1,
             local_reasons: vec![
-                ("all workers are busy".into(), 3),
+                ("no worker had enough free slots within 30.0s".into(), 3),
                 ("no worker has gcc 12.2.0".into(), 1),
             ],
             sent_bytes: 12_300_000,
@@ -302,7 +306,15 @@ fn probes_and_benchmarks() {
         ok: true,
         latency_ms: 12.2,
         slots: 32,
-        tools: vec!["rust 1.87.0".into(), "bun 1.2.0".into()],
+        tools: [
+            "rust 1.87.0",
+            "rust 1.95.0",
+            "bun 1.2.0",
+            "gcc 12.2.0",
+            "clang 14.0.6",
+        ]
+        .map(String::from)
+        .into(),
         paths_identical: true,
         rsync: "3.4.1".into(),
         free_mib: 200_000,
@@ -329,6 +341,7 @@ fn probes_and_benchmarks() {
         .iter()
         .map(|p| probed(&PLAIN, p))
         .collect();
+    fits(&PLAIN, &text);
     compare("probe", &text);
     let fast = Benchmark {
         id: "css".into(),
@@ -343,10 +356,12 @@ fn probes_and_benchmarks() {
         error: "it is down".into(),
         ..Benchmark::default()
     };
-    compare(
-        "benchmark",
-        &[&fast, &none].map(|b| benchmarked(&PLAIN, b)).concat(),
-    );
+    let drained = Benchmark {
+        error: "drained".into(),
+        ..none.clone()
+    };
+    let all = [&fast, &none, &drained].map(|b| benchmarked(&PLAIN, b));
+    compare("benchmark", &all.concat());
 }
 
 #[test]

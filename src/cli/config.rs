@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::Outcome;
 use super::jobs::said;
 use super::out::{Done, Fail, Ink, Look, warn};
 use super::parse::Call;
-use super::{Outcome, exit};
 use crate::config::keys::{KEYS, Key, SECTIONS, Scope};
 use crate::config::layers::{self, Settings};
 use crate::config::workers as fleet;
@@ -173,14 +173,10 @@ fn key(call: &Call) -> Result<&'static Key, Fail> {
     let paths: Vec<String> = KEYS.iter().map(Key::path).collect();
     let bare = KEYS.iter().find(|k| k.name == name).map(Key::path);
     let near = bare.or_else(|| nearest(name, paths.iter().map(String::as_str)).map(String::from));
-    Err(Fail::new(
-        exit::USAGE,
-        "usage",
-        match near {
-            Some(near) => error.hint(format!("did you mean '{near}'?")),
-            None => error.hint("'rch config show' lists the keys"),
-        },
-    ))
+    Err(Fail::absent(match near {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint("'rch config show' lists the keys"),
+    }))
 }
 
 pub fn get(call: &Call) -> Outcome {

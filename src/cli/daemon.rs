@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::grid::fold;
 use super::jobs::said;
 use super::out::{Done, Fail, Format, Look, clean, print};
 use super::parse::Call;
@@ -141,15 +142,29 @@ pub fn logs(call: &Call) -> Outcome {
             json!({ "file": log.path.display().to_string(), "lines": lines }),
         ));
     }
+    let text = shown(&look, &text);
     if !call.given.has("follow") {
         return Ok(Done::new(text, json!(null)));
     }
     let mut read = print(text.as_bytes())?;
     while read {
         poll(&[], Some(LOOK_AGAIN)).map_err(|e| Fail::system(Error::os("cannot wait", &e)))?;
-        read = print(&log.more().map_err(Fail::system)?)?;
+        let more = log.more().map_err(Fail::system)?;
+        read = print(shown(&look, &String::from_utf8_lossy(&more)).as_bytes())?;
     }
     Ok(Done::default())
+}
+
+/// The log for who looks at it: on a terminal its lines are folded, elsewhere they are as they are.
+fn shown(look: &Look, text: &str) -> String {
+    if !look.terminal {
+        return text.into();
+    }
+    let line = |line: &str| match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", fold(line, 0, 4, look.width)),
+        None => line.into(),
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// The daemon's log, read from where we are.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use super::grid::fold;
 use super::out::{Done, Fail, Ink, Look, clean};
 use super::parse::Call;
 use super::{Outcome, agents, compilers, config as config_command, link, machine, probe, trial};
@@ -102,7 +103,7 @@ pub fn report(look: &Look, findings: &[Finding]) -> String {
             "{} {:13} {}\n",
             look.paint(ink, word),
             f.step,
-            wrapped(&f.text, look.width)
+            fold(&f.text, COLUMN, COLUMN, look.width)
         ));
         if !f.hint.is_empty() {
             out.push_str(&look.hint("      ", &f.hint));
@@ -119,26 +120,6 @@ pub fn report(look: &Look, findings: &[Finding]) -> String {
             super::status::count(n as u64, "thing")
         ),
     });
-    out
-}
-
-/// A finding's text, in lines that begin where its first one does.
-fn wrapped(text: &str, width: usize) -> String {
-    let room = width.saturating_sub(COLUMN).max(20);
-    let (mut out, mut used) = (String::new(), 0);
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            out.push('\n');
-            out.push_str(&" ".repeat(COLUMN));
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out.push_str(word);
-        used += length;
-    }
     out
 }
 
@@ -189,8 +170,8 @@ fn fault(verdict: Verdict, fault: &Complaint) -> Finding {
 
 fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     let enabled = fleet.iter().filter(|w| w.enabled).count();
-    if enabled == 0 {
-        return vec![disabled(fleet)];
+    if let (0, Some(first)) = (enabled, fleet.first()) {
+        return vec![disabled(first)];
     }
     if fleet.iter().all(|w| w.transport == Transport::Local) {
         let hint = "'rch workers add ID USER@HOST' adds a real one";
@@ -202,12 +183,8 @@ fn fleet_shape(fleet: &[Worker]) -> Vec<Finding> {
     )]
 }
 
-/// No worker at all, or none that is put to use.
-fn disabled(fleet: &[Worker]) -> Finding {
-    let Some(first) = fleet.first() else {
-        let hint = "'rch workers add ID USER@HOST' adds one";
-        return wrong("workers", "there is no worker", hint);
-    };
+/// None is put to use.
+fn disabled(first: &Worker) -> Finding {
     let file = crate::config::workers::file();
     let text = "every worker is disabled, so all commands run here";
     let hint = format!("enabled = true for '{}' in '{}'", first.id, file.display());
@@ -237,10 +214,13 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
         Ok(daemon) => daemon,
         Err(why) => {
             let fail = link::unreachable(&why);
-            let hint = fail
-                .error
-                .remedy()
-                .unwrap_or("'rchd' in a terminal shows what it says");
+            let hint = match fail.error.remedy() {
+                Some(hint) => hint,
+                None if fail.error.text().ends_with("permission denied") => {
+                    "make it yours, or let general.socket_path name another place"
+                }
+                None => "'rchd' in a terminal shows what it says",
+            };
             found.push(wrong("daemon", fail.error.text(), hint));
             return found;
         }
@@ -390,16 +370,6 @@ pub fn probed(p: &Probe) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_findings_are_wrapped_and_long_words_are_not_cut() {
-        let indent = "\n                    ";
-        assert_eq!(wrapped("one two", 80), "one two");
-        assert_eq!(
-            wrapped("a text of some words and-one-that-is-very-long x", 40),
-            format!("a text of some words{indent}and-one-that-is-very-long{indent}x")
-        );
-    }
 
     #[test]
     fn a_worker_that_works_badly_is_noted() {

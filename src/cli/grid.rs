@@ -111,6 +111,27 @@ pub fn shorten(look: &Look, text: &str, width: usize) -> String {
     out
 }
 
+/// `text` in lines of at most `width` columns: the first begins at `column`, where something may stand
+/// before it, the others behind `indent` blanks. A word that is longer is not cut.
+pub fn fold(text: &str, column: usize, indent: usize, width: usize) -> String {
+    let (mut out, mut used, mut fresh) = (String::new(), column, true);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if !fresh && used + 1 + length > width.max(indent + 20) {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            used = indent;
+        } else if !fresh {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+        fresh = false;
+    }
+    out
+}
+
 /// How much of something is in use.
 pub fn bar(look: &Look, used: u32, total: u32, width: usize) -> String {
     let (full, empty) = if look.ascii {
@@ -172,6 +193,26 @@ mod tests {
             "  a   short                            7\n\
              \x20 bb  a very long text that can...  1234\n\
              \x20 c\n"
+        );
+    }
+
+    #[test]
+    fn long_text_is_folded_and_long_words_are_not_cut() {
+        let indent = "\n                    ";
+        assert_eq!(fold("one two", 20, 20, 80), "one two");
+        assert_eq!(
+            fold(
+                "a text of some words and-one-that-is-very-long x",
+                20,
+                20,
+                40
+            ),
+            format!("a text of some words{indent}and-one-that-is-very-long{indent}x")
+        );
+        assert_eq!(fold("x: a b c", 0, 2, 5), "x: a b c");
+        assert_eq!(
+            fold("one two three four five six", 0, 2, 24),
+            "one two three four five\n  six"
         );
     }
 

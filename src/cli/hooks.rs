@@ -20,6 +20,7 @@ use crate::hook::install::Agent;
 use crate::hook::masquerade::{self, Links};
 use crate::hook::verbs::{self, Settled, Tested};
 use crate::hook::walk::walk;
+use crate::shell::quoted;
 
 /// Agents by the names that `--agent` takes.
 const AGENTS: [(&str, Agent); 3] = [
@@ -170,13 +171,23 @@ pub fn masks(call: &Call) -> Outcome {
     } else {
         "not first in PATH"
     };
-    let text = format!(
+    let mut text = format!(
         "{} of {} links in '{}', {place}\n",
         links.count,
         names::LINKS.len(),
         links.dir.display()
     );
-    Ok(masked(call, &links, &text))
+    let look = Look::here(&call.given);
+    if links.count < names::LINKS.len() {
+        let dir = call
+            .operand(0)
+            .map_or(String::new(), |d| format!(" {}", quoted(d)));
+        text.push_str(&look.hint("", &format!("'rch masquerade install{dir}' makes them")));
+    } else if !links.first {
+        text.push_str(&look.hint("", &put_first(&links)));
+    }
+    let all = links.count == names::LINKS.len();
+    Ok(masked(call, &links, &text).answer(links.first && all))
 }
 
 fn masked(call: &Call, links: &Links, text: &str) -> Done {
@@ -194,8 +205,12 @@ fn linked(links: &Links) -> String {
     let made = format!("{} in '{dir}'\n", count(links.count as u64, "link"));
     match links.first {
         true => made,
-        false => format!("{made}put it first: export PATH=\"{dir}:$PATH\"\n"),
+        false => format!("{made}put it first: {}\n", put_first(links)),
     }
+}
+
+fn put_first(links: &Links) -> String {
+    format!("export PATH=\"{}:$PATH\"", links.dir.display())
 }
 
 fn shown(path: &Path) -> String {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::grid::{Cell, Row, bytes, draw};
+use super::grid::{Cell, Row, bytes, draw, fold};
 use super::out::{Done, Fail, Format, Ink, Look, clean};
 use super::parse::Call;
 use super::{Outcome, link};
 use crate::error::{Error, cause};
 use crate::ids::JobId;
+use crate::sys::signal;
 use crate::time::human;
 use crate::wire::client::{Ask, FromDaemon};
 use crate::wire::status::{Job, PlanWorker};
@@ -71,13 +72,22 @@ fn table(look: &Look, title: &str, rows: &[Row]) -> String {
 
 fn row(look: &Look, j: &Job) -> Row {
     let (word, ink) = state(j);
+    // What it took here is not known, and what was tried before is told below.
+    let (time, worker, moved) = match j.state.as_str() {
+        "local" => Default::default(),
+        _ => (
+            human(Duration::from_millis(j.elapsed_ms)),
+            clean(&j.worker),
+            moved(j),
+        ),
+    };
     let mut cells = vec![
         Cell::new(JobId(j.id).to_string()).ink(Ink::Bold),
         Cell::new(word).ink(ink),
-        Cell::new(human(Duration::from_millis(j.elapsed_ms))).right(),
-        Cell::new(clean(&j.worker)),
+        Cell::new(time).right(),
+        Cell::new(worker),
         Cell::new(clean(&j.command)),
-        Cell::new(moved(j)),
+        Cell::new(moved),
     ];
     if look.width >= 100 {
         cells.push(Cell::new(clean(&j.agent)).ink(Ink::Dim));
@@ -89,10 +99,15 @@ fn row(look: &Look, j: &Job) -> Row {
 }
 
 fn state(j: &Job) -> (String, Ink) {
+    if let ("done", Some(signal)) = (j.state.as_str(), j.signal) {
+        return match i32::from(signal) {
+            signal::SIGINT => ("interrupted".into(), Ink::Warn),
+            other => (format!("signal {other}"), Ink::Bad),
+        };
+    }
     match (j.state.as_str(), j.status) {
         ("done", Some(0) | None) => ("ok".into(), Ink::Good),
         ("done", Some(status)) => (format!("exit {status}"), Ink::Bad),
-        ("failed", _) => ("failed".into(), Ink::Bad),
         ("local", _) => ("run here".into(), Ink::Warn),
         ("queued", _) => ("queued".into(), Ink::Warn),
         ("cancelled", _) => ("cancelled".into(), Ink::Dim),
@@ -114,29 +129,30 @@ fn moved(j: &Job) -> String {
 /// Why it is where it is, and who else waits for it.
 fn below(look: &Look, j: &Job) -> String {
     let mut out = String::new();
-    let telling = matches!(
-        j.state.as_str(),
-        "queued" | "local" | "failed" | "cancelled"
-    );
+    let telling = matches!(j.state.as_str(), "queued" | "local" | "cancelled");
     if telling && !j.reason.is_empty() {
-        out.push_str(&format!("    {}\n", clean(&j.reason)));
+        let wasted = match (j.state.as_str(), j.sent_bytes) {
+            ("local", 1..) => format!("; {} had been sent there", bytes(j.sent_bytes)),
+            _ => String::new(),
+        };
+        let text = format!("{}{wasted}", clean(&j.reason));
+        out.push_str(&format!("    {}\n", fold(&text, 4, 4, look.width)));
     }
     if look.verbose {
-        out.push_str(&terms(j));
+        out.push_str(&terms(look, j));
     }
     if j.subscribers > 1 {
         out.push_str(&format!("    shared by {} clients\n", j.subscribers));
-    }
-    if matches!((j.state.as_str(), j.status), ("failed", _)) {
-        let text = format!("'rch logs {}' shows its output", JobId(j.id));
-        out.push_str(&look.hint("    ", &text));
     }
     out
 }
 
 /// What its worker was chosen from, with `--verbose`.
-fn terms(j: &Job) -> String {
-    let line = |w: &PlanWorker| format!("    {}\n", candidate(w, w.id == j.worker));
+fn terms(look: &Look, j: &Job) -> String {
+    let line = |w: &PlanWorker| {
+        let text = candidate(w, w.id == j.worker);
+        format!("    {}\n", fold(&text, 4, 6, look.width))
+    };
     j.candidates.iter().map(line).collect()
 }
 
@@ -148,10 +164,14 @@ pub fn candidate(w: &PlanWorker, chosen: bool) -> String {
     }
     let mark = if chosen { ", chosen" } else { "" };
     let preferred = if w.preferred { ", preferred" } else { "" };
-    let warm = if w.warm { ", has the project" } else { "" };
+    let warm = if w.warm { ", warm" } else { "" };
+    let priority = match w.priority {
+        100 => String::new(),
+        other => format!(", priority {other}"),
+    };
     format!(
-        "{id}: score {:.1} (speed {:.0}, {}/{} slots free, priority {}{warm}{preferred}){mark}",
-        w.score, w.speed, w.free, w.total, w.priority,
+        "{id}: score {:.1} (speed {:.0}, {}/{} slots free{priority}{warm}{preferred}){mark}",
+        w.score, w.speed, w.free, w.total,
     )
 }
 

@@ -13,7 +13,7 @@ use crate::client::{Daemon, Unreachable};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
-use crate::wire::client::{Ask, FromDaemon};
+use crate::wire::client::{Ask, FromDaemon, NO_JOB, NO_WORKER};
 
 /// For an answer that the daemon has at hand.
 pub const PROMPT: Duration = Duration::from_secs(5);
@@ -82,6 +82,12 @@ fn refused(text: String, hint: String) -> Fail {
     } else {
         error.hint(hint)
     };
+    if [NO_JOB, NO_WORKER]
+        .iter()
+        .any(|w| error.text().starts_with(w))
+    {
+        return Fail::absent(error);
+    }
     Fail::new(exit::FAILED, "daemon_refused", error)
 }
 

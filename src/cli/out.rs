@@ -85,6 +85,11 @@ impl Fail {
         Fail::new(exit::FAILED, "system", error)
     }
 
+    /// What was named does not exist.
+    pub fn absent(error: Error) -> Fail {
+        Fail::new(exit::USAGE, "not_found", error)
+    }
+
     pub fn usage(error: Error) -> Fail {
         Fail::new(exit::USAGE, "usage", error)
     }

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::grid::fold;
 use super::out::{Done, Ink, Look, clean, mention};
 use super::parse::Call;
 use super::status::latency;
@@ -45,14 +46,18 @@ fn latency_line(look: &Look, p: &Probe) -> String {
     }
 }
 
+/// A blank at which no line is broken.
+const TIE: &str = "\u{a0}";
+
 /// One worker's line, and what is not ideal about it below.
 pub fn probed(look: &Look, p: &Probe) -> String {
     let id = clean(&p.id);
     if !p.ok {
+        let column = id.chars().count() + ": FAILED ".len();
         let mut out = format!(
             "{id}: {} {}\n",
             look.paint(Ink::Bad, "FAILED"),
-            clean(&p.error)
+            fold(&clean(&p.error), column, 4, look.width)
         );
         if !p.hint.is_empty() {
             out.push_str(&look.hint("  ", &clean(&p.hint)));
@@ -73,9 +78,15 @@ pub fn probed(look: &Look, p: &Probe) -> String {
         .into(),
     );
     let ok = look.paint(Ink::Good, "OK");
-    let mut out = format!("{id}: {ok} ({})\n", facts.join(", "));
+    let column = id.chars().count() + ": OK ".len();
+    // A tool and its version stay together.
+    let facts = format!("({})", facts.join(", "))
+        .replace(' ', TIE)
+        .replace(&format!(",{TIE}"), ", ");
+    let facts = fold(&facts, column, 4, look.width).replace(TIE, " ");
+    let mut out = format!("{id}: {ok} {facts}\n");
     for (what, hint) in imperfections(p) {
-        out.push_str(&format!("  {what}\n"));
+        out.push_str(&format!("  {}\n", fold(&what, 2, 4, look.width)));
         out.push_str(&look.hint("  ", &hint));
     }
     out
@@ -118,7 +129,7 @@ pub fn imperfections(p: &Probe) -> Vec<(String, String)> {
         };
         out.push((
             format!("jobs do not see the project at its own path: {why}"),
-            "allow unprivileged user namespaces there (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)".into(),
+            "allow user namespaces there; rch-wkr(8) tells how".into(),
         ));
     }
     if p.rsync.is_empty() {
@@ -179,7 +190,10 @@ pub fn benchmark(call: &Call) -> Outcome {
     let workers = named(call)?;
     let mut daemon = link::connect_or_start(&look)?;
     let mut all: Vec<Benchmark> = vec![];
-    let ask = Ask::Benchmark { workers };
+    let env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let ask = Ask::Benchmark { workers, env };
     link::ask_all(&mut daemon, &ask, link::BENCHMARK, |b: Benchmark| {
         mention(&look, &format!("{} is measured", clean(&b.id)));
         all.push(b);
@@ -193,8 +207,10 @@ pub fn benchmarked(look: &Look, b: &Benchmark) -> String {
     let id = clean(&b.id);
     if !b.ok {
         let bad = look.paint(Ink::Bad, "FAILED");
-        let hint = look.hint("  ", &format!("'rch workers probe {id}' tells more"));
-        return format!("{id}: {bad} {}\n{hint}", clean(&b.error));
+        let column = id.chars().count() + ": FAILED ".len();
+        let error = fold(&clean(&b.error), column, 4, look.width);
+        let hint = remedy(&id, &b.error).map_or(String::new(), |hint| look.hint("  ", &hint));
+        return format!("{id}: {bad} {error}\n{hint}");
     }
     let times = if b.remote_ms > 0.0 {
         b.local_ms / b.remote_ms
@@ -205,6 +221,33 @@ pub fn benchmarked(look: &Look, b: &Benchmark) -> String {
         "{id}: speed {:.0} of 100 ({times:.1} times this machine)\n",
         b.speed
     )
+}
+
+/// What helps where a job did not go to a worker, or was lost there: by the words of the reason.
+pub fn remedy(id: &str, reason: &str) -> Option<String> {
+    let has = |words: &str| reason.contains(words);
+    Some(match () {
+        () if has("drained") => format!("rch workers enable {id}"),
+        () if has("disabled") && !has("rch is disabled") => {
+            "'enabled = true' in workers.toml puts it to use".into()
+        }
+        () if has("like ours") => {
+            "the same version must be there; 'rch workers probe' shows what it has".into()
+        }
+        () if has("rch is disabled") || has("force_local") => {
+            "'rch config show --sources' tells which file or variable says so".into()
+        }
+        () if has("compilation.local_kinds") => {
+            "'rch config set compilation.local_kinds \"\"' lets every kind go".into()
+        }
+        () if has("no space left") || has("disk is full") => "free some space there".into(),
+        () if has("free slots") => "it is busy: 'rch status' shows with what".into(),
+        () if has("paused after failures") => {
+            "'rch daemon logs' tells what failed; it is tried again by itself".into()
+        }
+        () if has("no C compiler here") => "install gcc".into(),
+        () => return None,
+    })
 }
 
 #[cfg(test)]

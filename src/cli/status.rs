@@ -133,7 +133,8 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
     let mut out = look.heading("Workers");
     if workers.is_empty() {
         out.push_str("  none\n");
-        out.push_str(&look.hint("  ", "'rch workers add ID USER@HOST' adds one"));
+        let hint = "'rch config validate' shows what is wrong with workers.toml";
+        out.push_str(&look.hint("  ", hint));
         return out;
     }
     let rows: Vec<Row> = workers.iter().map(|w| row(look, w)).collect();
@@ -229,7 +230,7 @@ fn remedy(look: &Look, w: &Worker) -> String {
         out.push_str(&format!("    {}{retry}\n", clean(&w.reason)));
     }
     let hint = match w.state.as_str() {
-        "down" => format!("'rch workers probe {id}' tries it again and tells more"),
+        "down" => format!("'rch workers probe {id}' tries it again now"),
         "drained" => format!("'rch workers enable {id}' lets new jobs on"),
         "disabled" => "'enabled = true' in workers.toml puts it to use".to_string(),
         _ => return out,

@@ -251,11 +251,11 @@ commands! {
          valued("priority", "PERCENT", "Its weight in the choice; 100 is neutral"),
          valued("tags", "TAG", "A tag; may be given again")],
         [("rch workers add css builder@css.example.org", "by ssh"),
-         ("rch workers add box --transport command --command docker --command exec --command -i --command box", "through a container")],
+         ("rch workers add node --transport command --command srun", "through Slurm")],
         Run::Own(workers::add);
     ["workers", "remove"] WORKER,
         "Take a worker out of workers.toml",
-        "", [], [("rch workers remove css", "for good")],
+        "Without any other, this machine is the only worker again.", [], [("rch workers remove css", "for good")],
         Run::Own(workers::remove);
     ["config", "show"] NONE,
         "Show the settings in force in this directory",
@@ -284,12 +284,12 @@ commands! {
         Run::Own(config::set);
     ["hook", "install"] NONE,
         "Put rch's hook into an agent's settings",
-        "", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
+        "All else in the file stays as it is written.", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
         [("rch hook install", "for Claude Code"), ("rch hook install --agent codex", "for Codex")],
         Run::Own(hooks::install);
     ["hook", "uninstall"] NONE,
         "Take rch's hook out again",
-        "", [AGENT, PROJECT], [("rch hook uninstall", "from Claude Code")],
+        "The file is then what it was, or gone if there was none.", [AGENT, PROJECT], [("rch hook uninstall", "from Claude Code")],
         Run::Own(hooks::uninstall);
     ["hook", "status"] NONE,
         "Show where the hook is installed",
@@ -313,7 +313,7 @@ commands! {
         Run::Own(hooks::unmask);
     ["masquerade", "status"] FOLDER,
         "Show whether those links come first in PATH",
-        "", [], [("rch masquerade status", "is it in PATH?")],
+        "Exits 1 if they do not, or if one is missing.", [], [("rch masquerade status", "is it in PATH?")],
         Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
         "Show whether a command would be sent away, and why",

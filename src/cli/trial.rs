@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::compilers::is_here;
 use super::doctor::{Finding, note, ok, wrong};
 use super::out::clean;
+use super::probe;
 use crate::error::{Error, cause};
 use crate::exit;
 use crate::paths::cache_dir;
@@ -206,22 +207,8 @@ fn refused(step: &str, id: &str, said: &str) -> Finding {
             format!("rch workers enable {id}"),
         );
     }
-    let hint = match () {
-        () if text.contains("like ours") => {
-            "the same version must be there; 'rch workers probe' shows what it has".into()
-        }
-        () if text.contains("rch is disabled") || text.contains("force_local") => {
-            "'rch config show --sources' tells which file or variable says so".into()
-        }
-        () if text.contains("compilation.local_kinds") => {
-            "'rch config set compilation.local_kinds \"\"' lets every kind go".into()
-        }
-        () if text.contains("no space left") || text.contains("disk is full") => {
-            "free some space there".into()
-        }
-        () if text.contains("free slots") => "it is busy: 'rch status' shows with what".into(),
-        () => format!("'rch workers probe {id}' tells more, and 'rch daemon logs' what happened"),
-    };
+    let hint = probe::remedy(id, &text);
+    let hint = hint.unwrap_or_else(|| "'rch daemon logs' tells what happened before".into());
     wrong(step, text, hint)
 }
 

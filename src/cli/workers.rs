@@ -10,13 +10,13 @@ use super::grid::{Cell, Row, draw};
 use super::jobs::said;
 use super::out::{Done, Fail, Ink, Look, clean, warn};
 use super::parse::Call;
-use super::{Outcome, exit, link, status};
+use super::{Outcome, link, status};
 use crate::config::edit::{self, NewWorker, NotAdded};
 use crate::config::workers::{self as fleet, WORKER_KEYS};
 use crate::config::{Complaint, Value, Worker};
 use crate::error::Error;
 use crate::nearest::nearest;
-use crate::wire::client::Ask;
+use crate::wire::client::{Ask, NO_WORKER};
 use crate::wire::status::Status;
 
 /// With a daemon as it sees them, without one as they stand in the file.
@@ -113,14 +113,10 @@ fn exists(workers: &[Worker], id: &str) -> Result<(), Fail> {
     }
     let error = Error::new(format!("no worker '{id}'"));
     let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
-    Err(Fail::new(
-        exit::USAGE,
-        "not_found",
-        match near {
-            Some(near) => error.hint(format!("did you mean '{near}'?")),
-            None => error.hint("'rch workers list' names them"),
-        },
-    ))
+    Err(Fail::absent(match near {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint("'rch workers list' names them"),
+    }))
 }
 
 pub fn drain(call: &Call) -> Outcome {
@@ -176,10 +172,10 @@ pub fn add(call: &Call) -> Outcome {
     ))
 }
 
-/// The worker that stands for a file that is not there may be written down.
+/// The worker that stands for a file without any may be written down.
 fn unless_there(path: &Path, id: &str) -> Result<(), Fail> {
     let there = |w: &crate::config::Worker| w.id.as_str() == id;
-    if !path.exists() || !fleet::read(path).workers.iter().any(there) {
+    if !fleet::written(path).workers.iter().any(there) {
         return Ok(());
     }
     let error = Error::new(format!("worker '{id}' is there already"));
@@ -263,24 +259,27 @@ pub fn remove(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let id = call.operand(0).unwrap_or_default();
     let path = fleet::file();
+    let written = fleet::written(&path).workers;
     edit::remove_worker(&path, id).map_err(|e| {
-        let workers = known().unwrap_or_default();
-        let near = nearest(id, workers.iter().map(|w| w.id.as_str()));
-        match (near, e.text().starts_with("no worker")) {
-            (Some(near), true) => {
-                let error = e.hint(format!("did you mean '{near}'?"));
-                Fail::new(exit::USAGE, "not_found", error)
-            }
-            (None, true) => {
-                let error = e.hint("'rch workers list' names those there are");
-                Fail::new(exit::USAGE, "not_found", error)
-            }
-            _ => Fail::config(e),
+        if !e.text().starts_with(NO_WORKER) {
+            return Fail::config(e);
         }
+        let near = nearest(id, written.iter().map(|w| w.id.as_str()));
+        let hint = match near {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if written.is_empty() => {
+                "it names no worker, so this machine is the only one".into()
+            }
+            None => "'rch workers list' names those there are".into(),
+        };
+        Fail::absent(e.hint(hint))
     })?;
     reload(&look);
     let file = path.display().to_string();
-    let text = format!("removed '{id}' from '{file}'\n");
+    let mut text = format!("removed '{id}' from '{file}'\n");
+    if written.len() == 1 {
+        text.push_str("no other is in it, so this machine is the only worker\n");
+    }
     Ok(Done::new(
         said(&look, &text),
         json!({ "id": id, "file": file }),

@@ -119,7 +119,7 @@ pub fn add_worker(path: &Path, worker: &NewWorker) -> std::result::Result<(), No
     replace(path, &text).map_err(NotAdded::File)
 }
 
-/// Takes a worker out.
+/// Takes a worker out. A file in which nothing is left then goes as well.
 ///
 /// # Errors
 /// If there is no such worker, or the file cannot be parsed or written.
@@ -130,11 +130,48 @@ pub fn remove_worker(path: &Path, id: &str) -> Result<()> {
         .iter()
         .position(|t| t.get("id").and_then(Item::as_str) == Some(id))
         .ok_or_else(|| Error::new(format!("no worker '{id}' in '{}'", path.display())))?;
+    let header = header(tables, at);
     tables.remove(at);
     if tables.is_empty() {
         document.remove("workers");
     }
-    replace(path, &document.to_string())
+    keep(&mut document, at, &header);
+    let text = document.to_string();
+    if text.trim().is_empty() && !path.is_symlink() {
+        return fs::remove_file(path).map_err(|e| Error::path("remove", path, &e));
+    }
+    replace(path, &text)
+}
+
+/// What stands above a worker's own comment, set off by an empty line: it is about the file.
+fn header(tables: &ArrayOfTables, at: usize) -> String {
+    let above = tables.get(at).and_then(|t| t.decor().prefix()?.as_str());
+    match above.and_then(|text| text.rsplit_once("\n\n")) {
+        Some((header, _)) if !header.trim().is_empty() => format!("{header}\n\n"),
+        _ => String::new(),
+    }
+}
+
+/// Puts `header` above what now stands at `at`, or at the end.
+fn keep(document: &mut DocumentMut, at: usize, header: &str) {
+    let tables = document
+        .get_mut("workers")
+        .and_then(Item::as_array_of_tables_mut);
+    match tables.and_then(|t| t.get_mut(at)) {
+        Some(next) => {
+            let own = next
+                .decor()
+                .prefix()
+                .and_then(|p| p.as_str())
+                .unwrap_or_default();
+            let own = format!("{header}{}", own.trim_start_matches('\n'));
+            next.decor_mut().set_prefix(own);
+        }
+        None => {
+            let own = document.trailing().as_str().unwrap_or_default();
+            document.set_trailing(format!("{header}{own}"));
+        }
+    }
 }
 
 fn workers(document: &mut DocumentMut) -> Result<&mut ArrayOfTables> {
@@ -307,6 +344,23 @@ mod tests {
         remove_worker(&path, "b").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), start);
         assert!(remove_worker(&path, "b").is_err());
+        // The comment was the worker's, so nothing is left.
+        remove_worker(&path, "a").unwrap();
+        assert!(!path.exists());
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_files_own_comment_outlives_its_workers() {
+        let (head, worker) = ("# the fleet\n\n", |id: &str| {
+            format!("# {id}\n[[workers]]\nid = \"{id}\"\nhost = \"h\"\n")
+        });
+        let path = place("head", &format!("{head}{}\n{}", worker("a"), worker("b")));
+        remove_worker(&path, "a").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{head}{}", worker("b")));
+        remove_worker(&path, "b").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), head);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 

@@ -247,7 +247,7 @@ impl Config {
     }
 }
 
-/// The fleet of workers.toml; without the file, this machine through the `local` transport.
+/// The fleet of workers.toml; without a worker in it, this machine through the `local` transport.
 ///
 /// # Errors
 /// Every complaint about the file; then nothing of it is used.

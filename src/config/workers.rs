@@ -73,14 +73,19 @@ pub fn file() -> PathBuf {
     crate::paths::config_dir().join("workers.toml")
 }
 
-/// Reads a fleet; an absent file is the fleet of this machine alone.
+/// Reads a fleet; an absent file and one without workers are the fleet of this machine alone.
 pub fn read(path: &Path) -> Fleet {
+    let mut fleet = written(path);
+    if fleet.errors.is_empty() && fleet.workers.is_empty() {
+        fleet.workers.push(embedded());
+    }
+    fleet
+}
+
+/// Only what stands in the file.
+pub fn written(path: &Path) -> Fleet {
     match file::text(path) {
-        Ok(Some(text)) => parse(path, &text),
-        Ok(None) => Fleet {
-            workers: vec![embedded()],
-            ..Fleet::default()
-        },
+        Ok(text) => parse(path, &text.unwrap_or_default()),
         Err(complaint) => Fleet {
             errors: vec![complaint],
             ..Fleet::default()
@@ -88,7 +93,7 @@ pub fn read(path: &Path) -> Fleet {
     }
 }
 
-/// This machine, as a worker of its own: what there is without a file.
+/// This machine, as a worker of its own: what there is without any other.
 fn embedded() -> Worker {
     Worker {
         id: WorkerId::new("local"),
@@ -395,8 +400,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_this_machine_is_the_fleet() {
-        let fleet = read(Path::new("/nonexistent/workers.toml"));
-        assert_eq!(fleet.workers[0].transport, Transport::Local);
+    fn without_a_worker_this_machine_is_the_fleet() {
+        let at = crate::scratch::Scratch::new();
+        for text in [None, Some(""), Some("# none yet\n"), Some("workers = []\n")] {
+            let file = at.0.join("workers.toml");
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            let fleet = read(&file);
+            assert_eq!(fleet.workers[0].transport, Transport::Local, "{text:?}");
+            assert!(written(&file).workers.is_empty());
+        }
+        let file = at.file("workers.toml", "[[workers]]\nid = \"a\"\n");
+        assert!(read(&file).workers.is_empty(), "a mistake is no fleet");
     }
 }

@@ -26,6 +26,7 @@ const FUNCTIONS: u32 = 400;
 #[derive(Debug, Clone)]
 pub(super) struct Here {
     argv: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
     ms: u64,
 }
 
@@ -40,14 +41,20 @@ pub(super) struct Measure {
 }
 
 impl Daemon {
-    pub(super) fn benchmark_asked(&mut self, id: ClientId, names: &[String]) {
+    pub(super) fn benchmark_asked(
+        &mut self,
+        id: ClientId,
+        names: &[String],
+        env: Vec<(String, String)>,
+    ) {
         let Some(left) = self.named(id, names) else {
             return;
         };
         self.waits_for_benchmark(id, left.clone());
         self.bench_waits.extend(left);
         let dir = self.cache.join("bench");
-        self.crew.submit(move || Report::Measured(here(&dir)));
+        let env = surroundings(env);
+        self.crew.submit(move || Report::Measured(here(&dir, env)));
     }
 
     /// This machine is measured; now the workers.
@@ -77,9 +84,7 @@ impl Daemon {
         let Some(here) = self.bench_here.clone() else {
             return;
         };
-        let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
-            .filter(|(k, _)| !k.to_string_lossy().starts_with("RCH_"))
-            .collect();
+        let mut env = here.env;
         env.push(("RCH_WORKER".into(), measure.worker.as_str().into()));
         // Two workers' jobs must not be taken for one.
         let mark = format!("-DRUN{}", measure.left);
@@ -174,8 +179,19 @@ fn hex(text: &str) -> String {
     text.bytes().map(|b| format!("{b:02x}")).collect()
 }
 
+/// The environment for both compilations: the client's, as for any job; what steers rch is not in it.
+fn surroundings(client: Vec<(String, String)>) -> Vec<(OsString, OsString)> {
+    let client = client.into_iter().map(|(k, v)| (k.into(), v.into()));
+    let mut env: Vec<(OsString, OsString)> = client.collect();
+    if env.is_empty() {
+        env = std::env::vars_os().collect();
+    }
+    env.retain(|(k, _)| !k.to_string_lossy().starts_with("RCH_"));
+    env
+}
+
 /// Runs the compilation on this machine, with the first compiler there is. Runs on the crew.
-fn here(dir: &Path) -> Result<Here> {
+fn here(dir: &Path, env: Vec<(OsString, OsString)>) -> Result<Here> {
     // A project of its own, even if the home directory is one.
     let mark = dir.join(".git");
     std::fs::create_dir_all(&mark).map_err(|e| Error::path("make", &mark, &e))?;
@@ -185,10 +201,11 @@ fn here(dir: &Path) -> Result<Here> {
         let argv: Vec<OsString> = [compiler, "-O2", "-c", "bench.c", "-o", "bench.o"]
             .map(OsString::from)
             .to_vec();
-        let times: Option<Vec<Duration>> = (0..RUNS).map(|_| timed(&argv, dir)).collect();
+        let times: Option<Vec<Duration>> = (0..RUNS).map(|_| timed(&argv, &env, dir)).collect();
         if let Some(best) = times.and_then(|t| t.into_iter().min()) {
             return Ok(Here {
                 argv,
+                env,
                 ms: crate::time::millis(best),
             });
         }
@@ -196,10 +213,12 @@ fn here(dir: &Path) -> Result<Here> {
     Err(Error::new("there is no C compiler here to measure with").hint("install gcc"))
 }
 
-fn timed(argv: &[OsString], dir: &Path) -> Option<Duration> {
+fn timed(argv: &[OsString], env: &[(OsString, OsString)], dir: &Path) -> Option<Duration> {
     let begun = Instant::now();
     let status = Command::new(&argv[0])
         .args(&argv[1..])
+        .env_clear()
+        .envs(env.iter().cloned())
         .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -129,6 +129,7 @@ struct Daemon {
     /// Workers to be measured as soon as this machine is.
     bench_waits: Vec<WorkerId>,
     next_id: u64,
+    next_job: u64,
     /// Leave as soon as every client has been told.
     leaving: bool,
     /// Who asked for that, and hears when all is written.
@@ -140,10 +141,16 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// A number for the next client, session or job; they share one sequence.
+    /// A number for the next client, session, attempt or the like; they share one sequence.
     fn number(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    /// Jobs have their own, because people read it.
+    fn next_job(&mut self) -> JobId {
+        self.next_job += 1;
+        JobId(self.next_job)
     }
 
     fn run(&mut self) -> Result<()> {
@@ -283,7 +290,10 @@ impl Daemon {
             let survey = self.jobs.get(&id).and_then(|j| j.survey.as_ref());
             let wait = survey.map_or(0, |s| s.config.compilation.queue_timeout_ms);
             let wait = crate::time::human(Duration::from_millis(wait));
-            self.local(id, &format!("no worker had free slots within {wait}"));
+            self.local(
+                id,
+                &format!("no worker had enough free slots within {wait}"),
+            );
         }
         if let Some(write) = self.keep.due(self.now) {
             self.crew.submit(move || {

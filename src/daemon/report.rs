@@ -10,9 +10,9 @@ use crate::config::Transport;
 use crate::error::Error;
 use crate::ids::{SessionId, WorkerId};
 use crate::job::Stage;
-use crate::plan::copy;
-use crate::session::{COPY, COPY_AGAIN, State};
-use crate::sys::process::getpid;
+use crate::plan::remedy::{self, COPY_AGAIN};
+use crate::session::State;
+use crate::sys::process::{Exit, getpid};
 use crate::time::millis;
 use crate::wire::status;
 use crate::wire::worker::Facts;
@@ -97,7 +97,8 @@ impl Daemon {
             worker: attempt.map_or(String::new(), |a| a.worker.to_string()),
             lane: attempt.and_then(|a| a.lane).map_or(0, u32::from),
             slots: attempt.map_or(0, |a| a.lease.slots()),
-            status: job.exit.map(crate::sys::process::Exit::status),
+            status: job.exit.map(Exit::status),
+            signal: signal(job),
             reason: self.reason(job),
             started: job.started,
             elapsed_ms: millis(self.now.duration_since(job.begun)),
@@ -118,7 +119,7 @@ impl Daemon {
         let queued = job.stage() == Stage::Queued && !job.waits.is_empty();
         if job.reason.is_empty() && queued {
             let (place, of) = (self.queue.place(job.id), self.queue.len());
-            return format!("{}, place {place} of {of}", job.waits);
+            return format!("{}; place {place} of {of}", job.waits);
         }
         job.reason.clone()
     }
@@ -180,18 +181,13 @@ impl Daemon {
         self.probe_result(&name, &probe);
     }
 
-    /// A remedy that says "copy it there" becomes the command line that does.
+    /// A general remedy becomes a line for this worker.
     fn remedy(&self, worker: &WorkerId, hint: &str) -> String {
-        let again = hint == COPY_AGAIN;
-        let conf = self
-            .workers
-            .iter()
-            .find(|w| w.id() == worker)
-            .map(|w| &w.conf);
-        match (conf, crate::client::beside_us("rch-wkr")) {
-            (Some(conf), Ok(program)) if again || hint == COPY => copy::line(conf, &program, again),
-            _ => hint.into(),
-        }
+        let found = self.workers.iter().find(|w| w.id() == worker);
+        let program = crate::client::beside_us("rch-wkr").ok();
+        found.map_or(hint.into(), |w| {
+            remedy::exact(hint, &w.conf, program.as_deref())
+        })
     }
 
     pub(super) fn probe_failed(&mut self, worker: &WorkerId, error: &Error) {
@@ -202,6 +198,17 @@ impl Daemon {
             ..status::Probe::default()
         };
         self.probe_result(worker, &probe);
+    }
+}
+
+/// What ended a job that did not end by itself: what its client got, else what its command died by.
+fn signal(job: &Job) -> Option<u8> {
+    let exit = job.exit?;
+    let passed_on = job.attempt.as_ref().and_then(|a| a.stopped_by);
+    match exit {
+        _ if exit.success() => None,
+        Exit::Signal(died_by) => passed_on.or(Some(died_by)),
+        Exit::Code(_) => passed_on,
     }
 }
 
@@ -226,15 +233,20 @@ fn fit(jobs: Vec<status::Job>, room: usize) -> Vec<status::Job> {
     kept
 }
 
-/// `rust 1.95.0` for a rustc's text, the rest as the worker says it.
+/// `rust 1.95.0` for a rustc's text, else the first line of what the tool says, behind its name.
 fn tools(facts: &Facts) -> Vec<String> {
-    let short = |(name, text): &(String, String)| match text.strip_prefix("rustc ") {
-        Some(rest) => format!("rust {}", rest.split(' ').next().unwrap_or_default()),
-        None if text.starts_with(name.as_str()) => text.clone(),
-        None => format!("{name} {text}"),
-    };
-    let mut all: Vec<String> = facts.tools.iter().map(short).collect();
-    all.dedup();
+    let mut all: Vec<String> = vec![];
+    for (name, text) in &facts.tools {
+        let first = text.lines().next().unwrap_or_default();
+        let tool = match first.strip_prefix("rustc ") {
+            Some(rest) => format!("rust {}", rest.split(' ').next().unwrap_or_default()),
+            None if first.starts_with(name.as_str()) => first.into(),
+            None => format!("{name} {first}"),
+        };
+        if !all.contains(&tool) {
+            all.push(tool);
+        }
+    }
     all
 }
 
@@ -288,6 +300,27 @@ mod tests {
             candidates: vec![one; workers],
             ..status::Job::default()
         }
+    }
+
+    /// Compilers say who they are in several lines, and machines read one.
+    #[test]
+    fn a_tool_is_one_line() {
+        let tools_of = |all: &[(&str, &str)]| {
+            let own = |(n, t): &(&str, &str)| (n.to_string(), t.to_string());
+            let facts = Facts {
+                tools: all.iter().map(own).collect(),
+                ..Facts::default()
+            };
+            tools(&facts)
+        };
+        assert_eq!(
+            tools_of(&[
+                ("rustc stable", "rustc 1.95.0 (59807616e)\nbinary: rustc\n"),
+                ("rustc 1.95.0", "rustc 1.95.0 (59807616e)\nbinary: rustc\n"),
+                ("clang", "Debian clang version 14.0.6\nTarget: x86_64\n"),
+            ]),
+            ["rust 1.95.0", "clang Debian clang version 14.0.6"]
+        );
     }
 
     /// Sixty-four workers and a thousand jobs were more than a frame holds, and the daemon's end.

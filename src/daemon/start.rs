@@ -137,7 +137,7 @@ fn build(
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
     let crew = Crew::new(threads, &poller.waker()).map_err(failed)?;
     let local_slots = local_slots(&config);
-    let next_id = spool::last(&cache.join("jobs"));
+    let next_job = spool::last(&cache.join("jobs"));
     Ok(Daemon {
         lanes: Lanebook::open(cache.join("manifests")),
         client_id: client_id(&cache)?,
@@ -168,7 +168,8 @@ fn build(
         locals: HashMap::new(),
         bench_here: None,
         bench_waits: vec![],
-        next_id,
+        next_id: 0,
+        next_job,
         leaving: false,
         dismissed_by: vec![],
         again: false,

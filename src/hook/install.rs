@@ -1,9 +1,10 @@
 //! Our entry in an agent's settings file: put in, taken out, looked for.
 //!
-//! The file is someone else's. All else in it is kept, with its key order; it is written to a
-//! temporary file and renamed, through a symbolic link to where that points; the former content
-//! stays beside it as `….rch-backup`; and if somebody writes it meanwhile, we begin anew. Our own
-//! entry is known by its exact program path and by nothing else.
+//! The file is someone else's. All else in it is kept as it is written; it is written to a
+//! temporary file and renamed, through a symbolic link to where that points; what it was before our
+//! entry came stays beside it as `….rch-backup`; and if somebody writes it meanwhile, we begin anew.
+//! Taking the entry out gives back what was before: the very bytes, or no file. Our own entry is known
+//! by its exact program path and by nothing else.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::rewrite::quoted;
 use super::settings::claude_dir;
+use super::splice;
 use crate::error::{Error, Result};
 use crate::paths;
 
@@ -192,6 +194,71 @@ pub fn load(file: &Path) -> Result<(Option<Vec<u8>>, Value)> {
     Ok((Some(bytes), value))
 }
 
+/// An edit of one agent's file.
+struct Change<'a> {
+    agent: Agent,
+    rch: &'a str,
+    what: Edit,
+}
+
+/// What becomes of a file.
+enum Next {
+    Changed(String),
+    /// It is what it was before us, and its backup goes.
+    Restored(Vec<u8>),
+    /// Before us there was none.
+    Gone,
+}
+
+impl Change<'_> {
+    fn apply(&self, value: &mut Value) -> Result<()> {
+        edit(value, self.agent, self.rch, self.what)
+    }
+
+    /// Whether anything of ours is in a file.
+    fn has_own(&self, value: &Value) -> bool {
+        let groups = |event| {
+            value
+                .pointer(&format!("/hooks/{event}"))
+                .and_then(Value::as_array)
+        };
+        [self.agent.event(), "SessionStart"]
+            .into_iter()
+            .filter_map(groups)
+            .flatten()
+            .any(|group| has_own(group, self.rch))
+    }
+
+    /// How a file gets from `before` to `value`.
+    fn next(&self, file: &Path, before: Option<&[u8]>, value: &Value) -> Next {
+        if self.what == Edit::Uninstall {
+            match load(&backup(file)) {
+                Ok((Some(was), old)) if !self.has_own(&old) => {
+                    let mut plain = old;
+                    if self.apply(&mut plain).is_ok() && plain == *value {
+                        return Next::Restored(was);
+                    }
+                }
+                Ok((None, _)) if *value == json!({}) => return Next::Gone,
+                _ => {}
+            }
+        }
+        let text = String::from_utf8_lossy(before.unwrap_or(b""));
+        Next::Changed(splice::toward(&text, value))
+    }
+}
+
+/// What a file was before our entry came.
+fn backup(file: &Path) -> PathBuf {
+    beside(file, ".rch-backup")
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Edits the file. Answers whether anything changed.
 ///
 /// # Errors
@@ -211,13 +278,16 @@ pub fn change(file: &Path, agent: Agent, rch: &str, what: Edit) -> Result<bool> 
         let err = Error::new(format!("{}: {}", file.display(), e.text()));
         e.remedy().map_or(err.clone(), |hint| err.hint(hint))
     };
-    rewrite(&target, |value| {
-        edit(value, agent, rch, what).map_err(named)
-    })
+    let change = Change { agent, rch, what };
+    rewrite(&target, &change, |value| change.apply(value).map_err(named))
 }
 
 /// Reads, edits, writes; begins anew when somebody else has written between.
-fn rewrite(file: &Path, mut edit: impl FnMut(&mut Value) -> Result<()>) -> Result<bool> {
+fn rewrite(
+    file: &Path,
+    change: &Change,
+    mut edit: impl FnMut(&mut Value) -> Result<()>,
+) -> Result<bool> {
     for _ in 0..5 {
         let (before, mut value) = load(file)?;
         let old = value.clone();
@@ -225,7 +295,9 @@ fn rewrite(file: &Path, mut edit: impl FnMut(&mut Value) -> Result<()>) -> Resul
         if old == value {
             return Ok(false);
         }
-        if replace(file, before.as_deref(), &value)? {
+        let next = change.next(file, before.as_deref(), &value);
+        let first = !change.has_own(&old);
+        if replace(file, before.as_deref(), &next, first)? {
             return Ok(true);
         }
     }
@@ -233,13 +305,9 @@ fn rewrite(file: &Path, mut edit: impl FnMut(&mut Value) -> Result<()>) -> Resul
         .hint("close the agent and try again"))
 }
 
-/// Writes `value` in the place of `before`; false if the file is no longer that.
-fn replace(file: &Path, before: Option<&[u8]>, value: &Value) -> Result<bool> {
-    let beside = |suffix: &str| {
-        let mut name = file.as_os_str().to_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
+/// Puts `next` in the place of `before`, which is kept if our entry is the `first`; false if the file
+/// is no longer that.
+fn replace(file: &Path, before: Option<&[u8]>, next: &Next, first: bool) -> Result<bool> {
     let dir = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir).map_err(|e| Error::path("create", dir, &e))?;
     let mut mode = 0o600;
@@ -254,11 +322,18 @@ fn replace(file: &Path, before: Option<&[u8]>, value: &Value) -> Result<bool> {
                 Error::new(format!("'{}' is read-only", file.display())).hint("chmod u+w it first")
             );
         }
-        let backup = beside(".rch-backup");
-        std::fs::write(&backup, before).map_err(|e| Error::path("write", &backup, &e))?;
+        if first {
+            let backup = backup(file);
+            std::fs::write(&backup, before).map_err(|e| Error::path("write", &backup, &e))?;
+        }
     }
-    let new = beside(&format!(".rch-new.{}", std::process::id()));
-    let written = std::fs::write(&new, pretty(value, before.unwrap_or(b"")))
+    let text = match next {
+        Next::Changed(text) => text.as_bytes(),
+        Next::Restored(bytes) => bytes,
+        Next::Gone => b"",
+    };
+    let new = beside(file, &format!(".rch-new.{}", std::process::id()));
+    let written = std::fs::write(&new, text)
         .and_then(|()| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)))
         .and_then(|()| std::fs::File::open(&new)?.sync_all());
     if let Err(e) = written {
@@ -270,26 +345,22 @@ fn replace(file: &Path, before: Option<&[u8]>, value: &Value) -> Result<bool> {
         let _ = std::fs::remove_file(&new);
         return Ok(false);
     }
-    std::fs::rename(&new, file).map_err(|e| Error::path("replace", file, &e))?;
+    settle(file, &new, next).map_err(|e| Error::path("replace", file, &e))?;
     Ok(true)
 }
 
-/// JSON with the indentation that the file had.
-fn pretty(value: &Value, before: &[u8]) -> Vec<u8> {
-    let lines = before.split(|&b| b == b'\n');
-    let blanks = |l: &[u8]| l.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let indent = lines
-        .filter(|l| l.trim_ascii_start().starts_with(b"\""))
-        .map(|l| l.get(..blanks(l)).unwrap_or(b""))
-        .next();
-    let indent = indent.filter(|i| !i.is_empty()).unwrap_or(b"  ");
-    let mut out = Vec::new();
-    let format = serde_json::ser::PrettyFormatter::with_indent(indent);
-    let mut to = serde_json::Serializer::with_formatter(&mut out, format);
-    // Serialising a value into memory does not fail.
-    let _ = serde::Serialize::serialize(value, &mut to);
-    out.push(b'\n');
-    out
+/// The last step: `new` has what is to stand in `file`.
+fn settle(file: &Path, new: &Path, next: &Next) -> std::io::Result<()> {
+    if matches!(next, Next::Gone) {
+        std::fs::remove_file(new)?;
+        return std::fs::remove_file(file);
+    }
+    std::fs::rename(new, file)?;
+    if matches!(next, Next::Restored(_)) {
+        // Its text is in the file now.
+        let _ = std::fs::remove_file(backup(file));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -300,8 +371,14 @@ mod tests {
     const RCH: &str = "/opt/rch";
     const INSTALL: Edit = Edit::Install { masquerade: false };
 
+    const CHANGE: Change = Change {
+        agent: Agent::Claude,
+        rch: RCH,
+        what: INSTALL,
+    };
+
     fn ours(value: &mut Value) -> Result<()> {
-        edit(value, Agent::Claude, RCH, INSTALL)
+        CHANGE.apply(value)
     }
 
     /// The agent itself writes its settings, and may do so between our reading and our renaming.
@@ -310,7 +387,7 @@ mod tests {
         let at = Scratch::new();
         let file = at.file("settings.json", r#"{"model":"a"}"#);
         let mut tries = 0;
-        let changed = rewrite(&file, |value| {
+        let changed = rewrite(&file, &CHANGE, |value| {
             tries += 1;
             if tries == 1 {
                 std::fs::write(&file, r#"{"model":"b","theirs":1}"#).unwrap();
@@ -331,7 +408,7 @@ mod tests {
         let at = Scratch::new();
         let file = at.0.join("settings.json");
         let mut tries = 0;
-        let changed = rewrite(&file, |value| {
+        let changed = rewrite(&file, &CHANGE, |value| {
             tries += 1;
             match tries {
                 1 => std::fs::write(&file, r#"{"theirs":1}"#).unwrap(),
@@ -351,7 +428,7 @@ mod tests {
         let at = Scratch::new();
         let file = at.file("settings.json", "{}");
         let mut tries = 0;
-        let changed = rewrite(&file, |value| {
+        let changed = rewrite(&file, &CHANGE, |value| {
             tries += 1;
             std::fs::write(&file, format!(r#"{{"n":{tries}}}"#)).unwrap();
             ours(value)

@@ -32,6 +32,7 @@ pub mod permissions;
 pub mod rewrite;
 pub mod rules;
 pub mod settings;
+mod splice;
 pub mod starlark;
 pub mod verbs;
 pub mod walk;

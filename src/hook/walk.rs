@@ -9,8 +9,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::rewrite;
-use crate::classify::text::{self, Stays};
+use crate::classify::text::{self, Reading, Stays};
 use crate::classify::{Accepted, keywords};
+use crate::shell::Script;
 
 /// A command's way through the tiers.
 #[derive(Debug, Default)]
@@ -92,10 +93,13 @@ pub fn walk(command: &str, threshold: f64) -> Walk {
     }
     walk.tier(0, "content", start, "a shell command");
     let start = Instant::now();
-    if let Err(left) = crate::shell::parse(command.as_bytes()) {
-        walk.tier(1, "structure", start, format!("stays: {}", left.text()));
-        return walk;
-    }
+    let script = match crate::shell::parse(command.as_bytes()) {
+        Ok(script) => script,
+        Err(left) => {
+            walk.tier(1, "structure", start, format!("stays: {}", left.text()));
+            return walk;
+        }
+    };
     walk.tier(1, "structure", start, "understood");
     let start = Instant::now();
     if !keywords::mentioned(command.as_bytes()) {
@@ -113,19 +117,48 @@ pub fn walk(command: &str, threshold: f64) -> Walk {
     };
     walk.tier(3, "never", start, "nothing forbids it as a whole");
     let places = reading.places();
-    let said = format!("{} of {} commands go", places.len(), reading.found.len());
+    walk.words = words(&reading, &script);
+    let said = match walk.words.len() {
+        0 => "stays: no command of it is a tool".into(),
+        1 => format!(
+            "its one command {}",
+            if places.is_empty() { "stays" } else { "goes" }
+        ),
+        all => format!("{} of {all} commands go", places.len()),
+    };
     walk.tier(4, "match", start, said);
-    walk.words = reading
-        .found
-        .iter()
-        .map(|found| Word {
-            at: found.at,
-            goes: found.verdict.is_ok(),
-            said: verdict(&found.verdict),
-        })
-        .collect();
     walk.rewritten = rewrite::insert(command, &places, "rch").filter(|_| !places.is_empty());
     walk
+}
+
+/// Every command that is a tool or mentions one, in the order of the text.
+fn words(reading: &Reading, script: &Script<'_>) -> Vec<Word> {
+    let judged = reading.found.iter().map(|found| Word {
+        at: found.at,
+        goes: found.verdict.is_ok(),
+        said: verdict(&found.verdict),
+    });
+    let mut words: Vec<Word> = judged.collect();
+    for command in &script.commands {
+        let all = script.words(command);
+        let mine = |at: usize| all.iter().any(|w| w.start == at);
+        let names = all.iter().any(|w| keywords::mentioned(&w.text));
+        if let (Some(first), true) = (all.first(), names)
+            && !words.iter().any(|w| mine(w.at))
+        {
+            let name = String::from_utf8_lossy(&first.text);
+            words.push(Word {
+                at: first.start,
+                goes: false,
+                said: format!(
+                    "stays: '{}' is no tool of rch's, whatever it runs",
+                    name.escape_debug()
+                ),
+            });
+        }
+    }
+    words.sort_by_key(|w| w.at);
+    words
 }
 
 fn verdict(verdict: &Result<Accepted, Stays>) -> String {

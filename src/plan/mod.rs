@@ -5,6 +5,7 @@ pub mod copy;
 pub mod env;
 pub mod parallel;
 pub mod program;
+pub mod remedy;
 pub mod rsync;
 pub mod ssh;
 pub mod trouble;

@@ -20,6 +20,10 @@ const PREFIX: usize = 4;
 /// Bytes of a reason or an error that are told.
 const TOLD: usize = 16 << 10;
 
+/// How errors begin that say that what was named does not exist.
+pub const NO_JOB: &str = "no job '";
+pub const NO_WORKER: &str = "no worker '";
+
 /// One compile command, as the agent's shell started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
@@ -89,6 +93,9 @@ pub enum Ask {
     /// Measure each (all, if empty): one `status::Benchmark` each, then `End`.
     Benchmark {
         workers: Vec<String>,
+        /// The environment of whoever asks, in which the compilation runs; empty: the daemon's.
+        #[serde(default)]
+        env: Vec<(String, String)>,
     },
 }
 

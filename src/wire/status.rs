@@ -51,6 +51,48 @@ pub struct Daemon {
     pub rss_kib: u64,
 }
 
+/// Every `Worker::state`, with what it means.
+pub const WORKER_STATES: &[(&str, &str)] = &[
+    ("unknown", "It has not been connected to yet"),
+    ("up", "Jobs go there"),
+    (
+        "trial",
+        "It has failed before and gets one job at a time, until two have succeeded",
+    ),
+    (
+        "down",
+        "It cannot be reached, or has failed too often; it is tried again after a pause that grows",
+    ),
+    ("drained", "It was kept from new jobs by rch workers drain"),
+    ("disabled", "workers.toml says enabled = false"),
+];
+
+/// Every `Job::state`, with what it means.
+pub const JOB_STATES: &[(&str, &str)] = &[
+    ("scanning", "Its project, files and compiler are looked for"),
+    ("queued", "It waits for free slots"),
+    (
+        "connecting",
+        "It has slots, and waits for a session with the worker",
+    ),
+    ("syncing", "Its files are on the way"),
+    ("running", "The command runs on the worker"),
+    ("returning", "The command has ended; its products come home"),
+    (
+        "cancelling",
+        "Nobody wants it any more, and the worker is being told",
+    ),
+    (
+        "done",
+        "It ran on a worker to its end, good or bad: status tells which, and signal what stopped it",
+    ),
+    (
+        "local",
+        "It ran here, or its client was told to run it; reason tells why",
+    ),
+    ("cancelled", "It was cancelled before its end"),
+];
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Worker {
     pub id: String,
@@ -58,7 +100,7 @@ pub struct Worker {
     pub transport: String,
     /// `user@host:port` for people; empty for local.
     pub address: String,
-    /// `unknown`, `up`, `trial` (one job at a time, after failures), `down`, `drained`, `disabled`.
+    /// One of `WORKER_STATES`.
     pub state: String,
     /// Why it is not up; empty if it is.
     pub reason: String,
@@ -81,7 +123,7 @@ pub struct Worker {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub id: u64,
-    /// `scanning`, `queued`, `syncing`, `running`, `returning`, `done`, `failed`, `local`, `cancelled`.
+    /// One of `JOB_STATES`.
     pub state: String,
     pub command: String,
     pub cwd: String,
@@ -94,8 +136,12 @@ pub struct Job {
     pub slots: u32,
     /// As a shell reports it; absent while unfinished.
     pub status: Option<i32>,
+    /// The signal that ended it, from its client or not; absent if it ended by itself.
+    #[serde(default)]
+    pub signal: Option<u8>,
     pub reason: String,
     pub started: i64,
+    /// From the request to the end, or until now. Of a job in state `local`: until it was sent home.
     pub elapsed_ms: u64,
     /// From the request until the command began on the worker.
     #[serde(default)]
@@ -190,7 +236,7 @@ pub struct Probe {
     pub slots: u32,
     pub cpus: u32,
     pub version: String,
-    /// `rust 1.95.0`, `gcc 12.2.0`, …
+    /// A line for each: `rust 1.95.0`, `gcc (Debian 12.2.0-14) 12.2.0 x86_64-linux-gnu`, …
     pub tools: Vec<String>,
     pub paths_identical: bool,
     /// Why paths are not identical.

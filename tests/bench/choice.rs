@@ -44,6 +44,7 @@ impl Desk for Fleet {
             warm: w.slots.total() % 7 == 0,
             priority: 100,
             preferred: None,
+            held: String::new(),
         };
         Some((self.workers.iter_mut().map(candidate).collect(), 4))
     }

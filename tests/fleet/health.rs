@@ -10,7 +10,7 @@ use rch::wire::status::Worker;
 
 use crate::common::home::{Home, shared_key};
 use crate::common::sshd::{Oddities, Sshd};
-use crate::common::wait_for;
+use crate::common::{wait_for, write};
 use crate::kit::{
     Fleet, PATIENT, REMOTE, begun, fleet, go, jobs, make, of_home, said, signal, stands, text, up,
     waiting,
@@ -88,7 +88,10 @@ fn a_worker_that_fails_is_paused_tried_and_trusted_again() {
     begun(&mut second);
     let third = start(&fleet, "third");
     let waits = jobs(&fleet.home, "queued", 1).remove(0);
-    assert_eq!(waits.reason, "all workers are busy, place 1 of 1");
+    assert_eq!(
+        waits.reason,
+        "w0 is on trial, with one job at a time; place 1 of 1"
+    );
     assert_eq!(jobs(&fleet.home, "running", 1).len(), 1);
     go(&fleet.workers[0]);
     said(&fleet.home, &second.wait_with_output().unwrap(), "over\n");
@@ -163,6 +166,25 @@ fn a_hung_master_is_replaced() {
     go(&fleet.workers[0]);
     let output = start(&fleet, "after").wait_with_output().unwrap();
     said(&fleet.home, &output, "begun\nover\n");
+}
+
+/// The commonest fault of a new worker, and nothing was said of what to do.
+#[test]
+fn a_host_key_that_nobody_knows_has_a_remedy() {
+    let fleet = fleet("hostkey", 1, 4, "");
+    let file = fleet.home.path().join(".config/rch/workers.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let strict = text.replace("StrictHostKeyChecking=no", "StrictHostKeyChecking=yes");
+    write(&file, &strict);
+    let asked = fleet.home.rch(&["workers", "probe"]).output().unwrap();
+    let said = String::from_utf8(asked.stdout).unwrap();
+    assert_eq!(asked.status.code(), Some(1), "{said}");
+    assert!(said.contains("Host key verification failed"), "{said}");
+    let hint = said.split_once("hint: 'ssh -p ").expect(&said).1;
+    assert!(
+        hint.ends_with("builder@127.0.0.1 true' once by hand, to accept the host's key\n"),
+        "{said}"
+    );
 }
 
 const SELDOM: &str = "[transfer]\nssh_server_alive_interval_secs = 3600\n";

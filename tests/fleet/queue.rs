@@ -31,7 +31,7 @@ fn priority_first_then_arrival() {
         let queued = jobs(&fleet.home, "queued", n + 1);
         let reason = &queued[0].reason;
         assert!(
-            reason.starts_with("all workers are busy, place "),
+            reason.starts_with("0 of 1 slots free on w0, 1 wanted; place "),
             "{reason}"
         );
     }
@@ -75,7 +75,7 @@ fn a_wait_is_bounded_and_ends_with_its_client() {
     said(&fleet.home, &local, "begun\nover\n");
     assert_eq!(
         text(&local.stderr),
-        "rch: running locally: no worker had free slots within 0.2s\n"
+        "rch: running locally: no worker had enough free slots within 0.2s\n"
     );
     let refused = make(&fleet.home, &late, &[REMOTE])
         .wait_with_output()
@@ -282,8 +282,8 @@ fn the_terms_of_a_choice_are_shown() {
     let page = shown(&["status", "--jobs", "-v"]);
     for line in [
         "    w0: refused: drained\n",
-        "    w1: score 50.0 (speed 50, 4/4 slots free, priority 100), chosen\n",
-        "    w1: score 0.0 (speed 50, 0/4 slots free, priority 100)\n",
+        "    w1: score 50.0 (speed 50, 4/4 slots free), chosen\n",
+        "    w1: score 0.0 (speed 50, 0/4 slots free)\n",
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }

@@ -57,7 +57,7 @@ fn text(plan: &Plan) -> String {
         return out;
     }
     line(match plan.chosen.as_str() {
-        "" if plan.busy => "all workers that could take it are busy: it would wait".into(),
+        "" if plan.busy => "none that could take it has enough free slots: it would wait".into(),
         "" => "no worker can take it: it would run here".into(),
         worker => format!("it would go to {}", clean(worker)),
     });
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(
             text(&plan),
             "rch: a build in /home/ada/app, 4 slots wanted, rustc 1.95.0\n\
-             rch: worker css: score 65.2 (speed 87, 16/32 slots free, priority 100, has the project), chosen\n\
+             rch: worker css: score 65.2 (speed 87, 16/32 slots free, warm), chosen\n\
              rch: worker old: refused: drained\n\
              rch: it would go to css\n\
              rch: to send, what has changed: 2 files, 4.1 kB, 1 to delete, among them:\n\

@@ -174,11 +174,11 @@ mod tests {
         );
         let queued = Phase::Queued {
             place: 2,
-            reason: "all workers are busy".into(),
+            reason: "1 of 4 slots free on css, 2 wanted".into(),
         };
         assert_eq!(
             show(&look, queued),
-            "Waiting for a worker... all workers are busy; number 2 in line  (1.2s)"
+            "Waiting for a worker... 1 of 4 slots free on css, 2 wanted; number 2 in line  (1.2s)"
         );
     }
 }

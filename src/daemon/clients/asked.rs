@@ -11,7 +11,7 @@ use crate::daemon::{Daemon, Worker};
 use crate::ids::{ClientId, JobId, WorkerId};
 use crate::spool::Spool;
 use crate::sys::process::Exit;
-use crate::wire::client::{Ask, FromDaemon};
+use crate::wire::client::{Ask, FromDaemon, NO_JOB, NO_WORKER};
 use crate::wire::status;
 
 /// What becomes of a broken file.
@@ -37,7 +37,7 @@ impl Daemon {
             Ask::Cancel { job } => self.cancel_asked(id, JobId(job)),
             Ask::Drain { worker, on } => self.drain_asked(id, &worker, on),
             Ask::Probe { workers } => self.probe_asked(id, &workers),
-            Ask::Benchmark { workers } => self.benchmark_asked(id, &workers),
+            Ask::Benchmark { workers, env } => self.benchmark_asked(id, &workers, env),
         }
     }
 
@@ -54,25 +54,30 @@ impl Daemon {
     fn show_record(&mut self, id: ClientId, job: JobId) {
         match Spool::open(&self.cache.join("jobs"), job) {
             Ok(spool) => {
+                // How it ended, as long as that is remembered.
+                let row = self.recent.iter().find(|row| row.id == job.0);
+                let status = row.and_then(|row| u8::try_from(row.status?).ok());
+                let end = status.map_or(FromDaemon::End, |s| FromDaemon::Exited(Exit::Code(s)));
                 if let Some(client) = self.clients.get_mut(&id) {
-                    client.doing = Doing::Record { spool, at: 0 };
+                    client.doing = Doing::Record { spool, at: 0, end };
                 }
             }
             Err(_) => self.refuse(
                 id,
-                &format!("no output of job '{job}' is kept"),
+                &format!("{NO_JOB}{job}' of which output is kept"),
                 "'rch status --jobs' lists those there are",
             ),
         }
     }
 
     fn cancel_asked(&mut self, id: ClientId, job: JobId) {
+        let known = self.recent.iter().any(|row| row.id == job.0);
         let Some(found) = self.jobs.get_mut(&job).filter(|j| !j.stage().is_over()) else {
-            return self.refuse(
-                id,
-                &format!("job '{job}' is not active"),
-                "'rch status --jobs' lists those there are",
-            );
+            let text = match known {
+                true => format!("job '{job}' is over already"),
+                false => format!("{NO_JOB}{job}'"),
+            };
+            return self.refuse(id, &text, "'rch status --jobs' lists those there are");
         };
         for client in std::mem::take(&mut found.subscribers) {
             self.tell(client, &FromDaemon::Exited(Exit::Signal(15)));
@@ -85,7 +90,7 @@ impl Daemon {
         let Some(worker) = self.workers.iter_mut().find(|w| w.id().as_str() == name) else {
             return self.refuse(
                 id,
-                &format!("unknown worker '{name}'"),
+                &format!("{NO_WORKER}{name}'"),
                 "'rch workers list' names them",
             );
         };
@@ -106,7 +111,7 @@ impl Daemon {
         if let Some(name) = names.iter().find(|n| !known(n)) {
             self.refuse(
                 id,
-                &format!("unknown worker '{name}'"),
+                &format!("{NO_WORKER}{name}'"),
                 "'rch workers list' names them",
             );
             return None;
@@ -114,9 +119,9 @@ impl Daemon {
         let wanted = |w: &&Worker| names.is_empty() || names.iter().any(|n| n == w.id().as_str());
         let workers = self.workers.iter().filter(wanted);
         let ids: Vec<WorkerId> = workers.map(|w| w.id().clone()).collect();
-        // Nobody's answer would be the last.
+        // Nobody's answer would be the last. A fleet is empty only for a mistake in its file.
         if ids.is_empty() {
-            let hint = "'rch workers add ID USER@HOST' adds one";
+            let hint = "'rch config validate' shows what is wrong with workers.toml";
             self.refuse(id, "there is no worker", hint);
             return None;
         }

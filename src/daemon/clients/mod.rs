@@ -67,6 +67,8 @@ enum Doing {
     Record {
         spool: Spool,
         at: u64,
+        /// What is told behind it.
+        end: FromDaemon,
     },
     /// Waits for workers to be measured.
     Benchmark {

@@ -55,10 +55,11 @@ impl Daemon {
                     self.caught_up(id);
                 }
             }
-            Doing::Record { spool, at } => {
+            Doing::Record { spool, at, end } => {
                 copy(spool, at, &mut client.conn);
                 if *at == spool.len() {
-                    self.tell(id, &FromDaemon::End);
+                    let end = end.clone();
+                    self.tell(id, &end);
                 }
             }
             Doing::Local { home, until } => {

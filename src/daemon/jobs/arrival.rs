@@ -25,7 +25,7 @@ impl Daemon {
         exec: Exec,
         agent: String,
     ) -> Result<JobId> {
-        let id = JobId(self.number());
+        let id = self.next_job();
         let spool = Spool::create(&self.cache.join("jobs"), id)
             .map_err(|e| Error::os("cannot record output", &e))?;
         let mut job = Job::new(id, Arc::new(exec), agent, spool, self.now);

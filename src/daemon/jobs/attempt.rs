@@ -62,7 +62,7 @@ pub(in crate::daemon) struct Attempt {
     pub(super) kill_at: Option<Instant>,
     pub(super) killed: bool,
     /// The first signal that a client passed on.
-    pub(super) stopped_by: Option<u8>,
+    pub(in crate::daemon) stopped_by: Option<u8>,
     /// The end of what cargo said on stderr.
     pub(super) tail: Vec<u8>,
 }

@@ -31,10 +31,17 @@ impl Daemon {
         for worker in &mut self.workers {
             let id = worker.id().clone();
             // A worker that has not greeted yet may turn out to be another kind of machine.
-            let free = if worker.on_trial(now) || worker.facts.is_none() {
-                0
+            let held = if worker.facts.is_none() {
+                "is not connected yet"
+            } else if worker.on_trial(now) {
+                "is on trial, with one job at a time"
             } else {
+                ""
+            };
+            let free = if held.is_empty() {
                 worker.slots.free()
+            } else {
+                0
             };
             let preferred = &survey.config.general.preferred_workers;
             out.push(Candidate {
@@ -45,6 +52,7 @@ impl Daemon {
                 warm: self.lanes.is_warm(&id, survey.lane),
                 priority: worker.conf.priority,
                 preferred: preferred.iter().position(|p| p == id.as_str()),
+                held: held.into(),
                 id,
             });
         }
@@ -92,7 +100,7 @@ impl Desk for Daemon {
             Choice::Go(at, slots) => self.assign(id, &candidates[at].id, slots),
             Choice::Busy => {
                 if let Some(job) = self.jobs.get_mut(&id) {
-                    job.waits = "all workers are busy".into();
+                    job.waits = sched::lacking(candidates, job.wish());
                 }
             }
             Choice::Nowhere(reasons) => self.nowhere(id, reasons),
