@@ -1,4 +1,4 @@
-//! How jobs end: finished, lost and tried again, sent home, cancelled, out of time.
+//! How jobs end: finished, lost and tried again, sent home, cancelled.
 //!
 //! Every way out passes through `release` and `settle`, which give lane, session and slots back; a
 //! way that forgot one of them would lose it for good.
@@ -8,19 +8,13 @@ use std::time::Duration;
 use super::shown::clip;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, RECENT};
-use crate::ids::{ClientId, JobId};
+use crate::ids::JobId;
 use crate::job::{Outcome, Stage};
 use crate::sched::Waiting;
 use crate::sys::process::Exit;
-use crate::sys::signal;
 use crate::time;
-use crate::wire::client::FromDaemon;
-use crate::wire::worker::{Fault, ToWorker};
+use crate::wire::worker::Fault;
 
-/// From the request to end to the order to.
-const PATIENCE: Duration = Duration::from_millis(1000);
-/// From the order to the end of the session.
-const RESIGNATION: Duration = Duration::from_millis(500);
 /// The status of a job that took too long, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
 
@@ -199,21 +193,6 @@ impl Daemon {
         self.settle(id);
     }
 
-    /// Nobody wants it any more.
-    pub(in crate::daemon) fn cancel(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
-            return;
-        };
-        match job.stage {
-            Stage::Running => {
-                job.stage.advance(Stage::Cancelling);
-                self.stop(id, signal::SIGTERM);
-            }
-            Stage::Cancelling => {}
-            _ => self.cancelled(id),
-        }
-    }
-
     pub(super) fn cancelled(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id).filter(|j| !j.stage.is_over()) else {
             return;
@@ -227,74 +206,6 @@ impl Daemon {
         self.event(format_args!("job {id}: cancelled"));
         self.release(id, ended);
         self.settle(id);
-    }
-
-    /// Signals the remote command, and sees to it that it ends.
-    pub(super) fn stop(&mut self, id: JobId, number: i32) {
-        let now = self.now;
-        self.send(id, &ToWorker::Signal(u8::try_from(number).unwrap_or(15)));
-        if let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) {
-            attempt.kill_at.get_or_insert(now + PATIENCE);
-        }
-    }
-
-    /// A client passes on a signal it got. Others that wait for the same job are not stopped.
-    pub(in crate::daemon) fn client_signal(&mut self, id: JobId, client: ClientId, number: u8) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let exit = Exit::Signal(number);
-        if job.subscribers.len() > 1 || !matches!(job.stage, Stage::Running) {
-            job.subscribers.retain(|c| *c != client);
-            let nobody = job.subscribers.is_empty();
-            self.tell(client, &FromDaemon::Exited(exit));
-            if nobody {
-                self.cancel(id);
-            }
-            return;
-        }
-        if let Some(attempt) = &mut job.attempt {
-            attempt.stopped_by.get_or_insert(number);
-        }
-        self.stop(id, i32::from(number));
-    }
-
-    /// Time limits: of the job, and of its patience with a signal.
-    pub(super) fn enforce(&mut self, id: JobId) {
-        let now = self.now;
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let Some(attempt) = &mut job.attempt else {
-            return;
-        };
-        if attempt.until.is_some_and(|at| now >= at) {
-            attempt.until = None;
-            // One that is being stopped already ends soon enough.
-            if job.stage == Stage::Running {
-                attempt.timed_out = true;
-                job.stage.advance(Stage::Cancelling);
-                return self.stop(id, signal::SIGTERM);
-            }
-        }
-        let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
-            return;
-        };
-        if attempt.kill_at.is_some_and(|at| now >= at) {
-            if attempt.killed {
-                attempt.kill_at = None;
-                attempt.exit = Some(Exit::Signal(9));
-                let timed_out = attempt.timed_out;
-                return if timed_out {
-                    self.finish(id)
-                } else {
-                    self.cancelled(id)
-                };
-            }
-            attempt.killed = true;
-            attempt.kill_at = Some(now + RESIGNATION);
-            self.send(id, &ToWorker::Signal(9));
-        }
     }
 
     /// Gives slots, lane and session back. A session whose job has not ended is ended: its worker

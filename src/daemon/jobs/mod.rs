@@ -5,7 +5,7 @@
 //! themselves. What comes from an earlier attempt is recognised by the attempt's number. The rooms:
 //! `job` is one of them, `arrival` how it gets into the queue, `choice` how it leaves it, `attempt`
 //! one try on a worker, `heard` what the worker says meanwhile, `packages` and `program` what bun and
-//! `cargo run` want besides, `ends` every way out, `shown` its words for people.
+//! `cargo run` want besides, `stops` how it is stopped, `ends` every way out, `shown` its words for people.
 
 mod arrival;
 mod attempt;
@@ -16,6 +16,7 @@ mod job;
 mod packages;
 mod program;
 mod shown;
+mod stops;
 
 pub(super) use attempt::Attempt;
 pub(super) use job::Job;
