@@ -334,10 +334,7 @@ mod tests {
             }),
         ];
         for message in to {
-            let mut out = Vec::new();
-            message.encode(&mut out);
-            let (frame, _) = wire::split(&out).unwrap().unwrap();
-            assert_eq!(ToDaemon::decode(frame), Ok(message));
+            wire::travels(&message, ToDaemon::encode, ToDaemon::decode);
         }
         let from = [
             FromDaemon::Hello {
@@ -369,10 +366,7 @@ mod tests {
             },
         ];
         for message in from {
-            let mut out = Vec::new();
-            message.encode(&mut out);
-            let (frame, _) = wire::split(&out).unwrap().unwrap();
-            assert_eq!(FromDaemon::decode(frame), Ok(message));
+            wire::travels(&message, FromDaemon::encode, FromDaemon::decode);
         }
     }
 

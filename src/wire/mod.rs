@@ -122,6 +122,40 @@ pub fn each_frame<E: From<Malformed>>(
     Ok(used)
 }
 
+/// For tests: a message survives the way there and back. Damaged on the way, cut anywhere or one byte
+/// changed, it is malformed, or another message that survives it; nothing panics, and nothing asks for
+/// memory that its bytes do not fill.
+#[cfg(test)]
+fn travels<M: PartialEq + std::fmt::Debug>(
+    message: &M,
+    encode: impl Fn(&M, &mut Vec<u8>),
+    decode: impl Fn(Frame<'_>) -> Parsed<M>,
+) {
+    let encoded = |message: &M| {
+        let mut out = Vec::new();
+        encode(message, &mut out);
+        out
+    };
+    let decoded = |bytes: &[u8]| {
+        let found = split(bytes)?;
+        found.map(|(frame, _)| decode(frame)).transpose()
+    };
+    let mut bytes = encoded(message);
+    assert_eq!(decoded(&bytes).unwrap().as_ref(), Some(message));
+    for end in 0..bytes.len() {
+        assert!(!matches!(decoded(&bytes[..end]), Ok(Some(_))));
+    }
+    for at in 0..bytes.len() {
+        for change in 1..=255 {
+            bytes[at] ^= change;
+            if let Ok(Some(other)) = decoded(&bytes) {
+                assert_eq!(decoded(&encoded(&other)), Ok(Some(other)));
+            }
+            bytes[at] ^= change;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

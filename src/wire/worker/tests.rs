@@ -84,10 +84,7 @@ fn every_message_survives_the_way_there_and_back() {
         ToWorker::Crates(vec!["registry/cache/r/a-1.0.0.crate".into()]),
     ];
     for message in to {
-        let mut out = Vec::new();
-        message.encode(&mut out);
-        let (frame, len) = wire::split(&out).unwrap().unwrap();
-        assert_eq!((ToWorker::decode(frame), len), (Ok(message), out.len()));
+        wire::travels(&message, ToWorker::encode, ToWorker::decode);
     }
     let from = [
         FromWorker::Ready {
@@ -161,10 +158,7 @@ fn every_message_survives_the_way_there_and_back() {
         }),
     ];
     for message in from {
-        let mut out = Vec::new();
-        message.encode(&mut out);
-        let (frame, _) = wire::split(&out).unwrap().unwrap();
-        assert_eq!(FromWorker::decode(frame), Ok(message));
+        wire::travels(&message, FromWorker::encode, FromWorker::decode);
     }
 }
 
