@@ -4,7 +4,7 @@
 //!
 //! Counted in rounds, not in seconds, so that a slow machine sees as much: the short form has `SHORT`
 //! of them, `RCH_TEST_SOAK=HOURS` goes on for so long (24 is the real one). In most rounds the daemon
-//! must stay the same process, or a leak would end with it every minute. What happens follows from a
+//! must stay the same process, or a leak would end with it before it is seen. What happens follows from a
 //! seed, but for the order in which threads get on; `RCH_TEST_SEED` gives another.
 
 #![allow(clippy::print_stderr)]
@@ -25,7 +25,7 @@ use sound::Watch;
 /// The daemon stays in the first, and dies in the last.
 const SHORT: u64 = 6;
 /// Of so many rounds one may end the daemon.
-const MORTAL: u64 = 6;
+const MORTAL: u64 = 60;
 /// Of each agent, in a round.
 const STEPS: u32 = 5;
 const WORKERS: usize = 4;
