@@ -53,13 +53,13 @@ impl Wrong {
     }
 }
 
-/// Whether a disk that a job writes to is as good as full.
-pub fn is_full(dirs: &[&Path]) -> bool {
-    let full = |dir: &&Path| space(dir).is_ok_and(|(free, whole)| is_little(free, whole));
-    dirs.iter().any(full)
+/// Whether a disk that a job writes to is as good as full: its lane's, or that of `/tmp`.
+pub fn is_full(lane: &Path, tmp: &Path) -> bool {
+    let lane = space(lane).is_ok_and(|(free, _)| free < NEXT_TO_NOTHING);
+    lane || space(tmp).is_ok_and(|(free, whole)| is_little(free, whole))
 }
 
-/// A disk that never had much more (a small `/tmp` in memory, say) is full when most of it is used.
+/// A `/tmp` that never had much more (one in memory, say) is full when most of it is used.
 fn is_little(free: u64, whole: u64) -> bool {
     free < NEXT_TO_NOTHING.min(whole / 2)
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_disk_that_is_free_is_not_full() {
+    fn a_small_tmp_that_is_free_is_not_full() {
         let mib = |n: u64| n << 20;
         for (free, whole, little) in [
             (mib(63), mib(100_000), true),
