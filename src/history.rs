@@ -23,8 +23,11 @@ use crate::time::Stamp;
 const REMEMBERED: usize = 1000;
 /// Of how many runs the longest stands for the command.
 const LAST: usize = 8;
-/// How many must have been measured here before it may be called fast.
+/// How many must have been measured here before it may be called fast,
 const ENOUGH: usize = 3;
+/// and how many where failures may be among them: before 6.15 Linux does not tell how a process that is
+/// no child ended. A failure stops early; that all of so many did is not likely.
+const ENOUGH_UNSURE: usize = LAST;
 
 /// Which command of which project; digests, because command lines may hold secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +65,9 @@ struct Runs {
     met: Option<u64>,
     /// Milliseconds of those that count, the newest last.
     took: VecDeque<u64>,
+    /// Of one it was not known whether it succeeded.
+    #[serde(default)]
+    unsure: bool,
 }
 
 impl Runs {
@@ -121,7 +127,9 @@ impl History {
             return;
         }
         self.built_here.insert(task.project);
-        self.times(task, now).here.enter(task.sources, ms);
+        let here = &mut self.times(task, now).here;
+        here.unsure |= good.is_none();
+        here.enter(task.sources, ms);
         self.forget_old();
     }
 
@@ -142,7 +150,12 @@ impl History {
     /// Why the command had better stay; `None`: send it.
     pub fn keeps(&self, task: Task, terms: Terms) -> Option<String> {
         let times = self.times.get(&task.command)?;
-        let here = times.here.time(ENOUGH);
+        let enough = if times.here.unsure {
+            ENOUGH_UNSURE
+        } else {
+            ENOUGH
+        };
+        let here = times.here.time(enough);
         let here = here.filter(|_| self.built_here.contains(&task.project))?;
         if here < terms.min_local_ms {
             return Some(format!(
@@ -277,10 +290,12 @@ mod tests {
         runs.splice(0..0, [("there", 50, 1, true), ("there", 51, 9000, true)]);
         runs.insert(2, ("there", 52, 10, false));
         assert!(told(&runs).unwrap().contains("9000 ms"));
-        // Where the status is not known, a run counts as one that succeeded.
+        // Where the status is not known, some of them may have failed.
         let mut h = History::default();
-        (0..5).for_each(|n| h.ran_here(build(n), 5, None, 0));
-        assert!(h.keeps(build(9), TERMS).is_some());
+        (0..LAST as u64).for_each(|n| h.ran_here(build(n), 5, None, 0));
+        assert_eq!(h.keeps(build(99), TERMS), None);
+        h.ran_here(build(50), 5, None, 0);
+        assert!(h.keeps(build(99), TERMS).is_some());
     }
 
     /// The last local build was quick; since then the project is built elsewhere, and the next local

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::ids::{Family, JobId, LaneKey, ManifestId, WorkerId};
 use crate::manifest::Manifest;
+use crate::temp;
 
 /// A lane as this daemon last left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,8 @@ impl Lanebook {
             pens: 0,
             written: Arc::default(),
         };
+        temp::clear(&book.dir, temp::NEW);
+        temp::clear(&memories(&book.dir), temp::NEW);
         let files = fs::read_dir(&book.dir).into_iter().flatten().flatten();
         for path in files.map(|f| f.path()).collect::<Vec<_>>() {
             if let Some((worker, key, number)) = parse(&path)
@@ -231,8 +233,13 @@ impl Lanebook {
 
 /// Where what came home from a lane is remembered, given its record.
 pub fn memory(record: &Path) -> PathBuf {
-    let dir = record.parent().unwrap_or(Path::new("/")).join("home");
+    let dir = memories(record.parent().unwrap_or(Path::new("/")));
     dir.join(record.file_name().unwrap_or_default())
+}
+
+/// Where they lie, given where the records do.
+fn memories(records: &Path) -> PathBuf {
+    records.join("home")
 }
 
 fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
@@ -306,7 +313,16 @@ impl Record {
     /// # Errors
     /// It is not, or cannot be read: the lane must be repaired.
     pub fn load(&self, holds: ManifestId) -> Result<Manifest> {
-        let path = self.at_rest();
+        self.at_rest();
+        self.peek(holds)
+    }
+
+    /// As `load`, of what stands there now: whoever only tells about it need not wait for a pen.
+    ///
+    /// # Errors
+    /// As `load`, and it may only be late.
+    pub fn peek(&self, holds: ManifestId) -> Result<Manifest> {
+        let path = &self.path;
         let bytes = fs::read(path).map_err(|e| Error::path("read", path, &e))?;
         let garbled = || {
             Error::new(format!(
@@ -371,10 +387,9 @@ fn replace(
     bytes: &[u8],
     place: impl FnOnce(&dyn Fn() -> io::Result<()>) -> io::Result<()>,
 ) -> Result<()> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
     let dir = path.parent().unwrap_or(Path::new("/"));
     // Two of the crew may be at it, and a name that is no record's is passed over by `open`.
-    let temp = dir.join(format!(".new{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let temp = dir.join(temp::name(temp::NEW));
     let written = fs::create_dir_all(dir).and_then(|()| fs::write(&temp, bytes));
     let placed = written.and_then(|()| place(&|| fs::rename(&temp, path)));
     let _ = fs::remove_file(&temp);
@@ -398,6 +413,7 @@ mod tests {
         let (first, second) = (ManifestId([1; 16]), ManifestId([2; 16]));
         late.store(first, &Manifest::default()).unwrap();
         // Whoever reads waits for the pen that is still out, which is too late to write anything.
+        assert!(record.peek(first).is_ok() && record.peek(second).is_err());
         let reader = std::thread::spawn({
             let record = record.clone();
             move || record.load(first).is_ok()

@@ -9,7 +9,7 @@
 //!
 //! | floor | what lives there |
 //! |---|---|
-//! | 0 ground | [`sys`] (the only unsafe code), [`error`], [`bytes`], [`ids`], [`time`], [`log`], [`nearest`] |
+//! | 0 ground | [`sys`] (the only unsafe code), [`error`], [`bytes`], [`ids`], [`time`], [`temp`], [`log`], [`nearest`] |
 //! | 1 nouns | [`wire`] (both protocols), [`paths`], [`config`], [`shell`] (lexer), [`classify`] (which commands go), [`roots`] (which directories), [`exclude`], [`manifest`], [`elf`] |
 //! | 2 judgement | [`job`] (stages), [`fleet`] (slots, circuit breaker), [`sched`] (choice, queue), [`dedup`] (which jobs are one), [`plan`] (ssh, rsync, environment), [`history`] (what was measured), [`products`] (what comes home) |
 //! | 3 hands | [`poll`] (mio), [`conn`], [`child`], [`session`], [`master`], [`crew`], [`spool`], [`lanebook`], [`scan`], [`feed`], [`landing`], [`toolchain`], [`client`] |
@@ -131,6 +131,7 @@ pub mod session;
 pub mod shell;
 pub mod spool;
 pub mod sys;
+pub mod temp;
 pub mod time;
 pub mod toolchain;
 pub mod wire;

@@ -5,8 +5,12 @@
 //! decides nothing: it reports what arrived. Every state has a deadline; a session that misses one
 //! is dead, and its death kills at most one job.
 
+mod clock;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use clock::Clock;
 
 use crate::child::Child;
 use crate::conn::Conn;
@@ -74,8 +78,7 @@ pub struct Session {
     asked: Option<(Instant, Stamp)>,
     facts: Facts,
     version: String,
-    /// The worker's clock minus ours.
-    offset: Stamp,
+    clock: Clock,
     /// One round trip, once a ping has been answered: the greeting's time holds a login and the
     /// look at the machine.
     latency: Option<Duration>,
@@ -129,7 +132,7 @@ impl Session {
             asked: Some((now, stamp)),
             facts: Facts::default(),
             version: String::new(),
-            offset: 0,
+            clock: Clock::default(),
             latency: None,
             pinged: None,
             progress: (0, now),
@@ -165,8 +168,9 @@ impl Session {
         &self.version
     }
 
+    /// The worker's clock minus ours.
     pub fn offset(&self) -> Stamp {
-        self.offset
+        self.clock.offset()
     }
 
     /// One round trip; `None` before a ping has been answered.
@@ -341,8 +345,7 @@ impl Session {
     fn answered(&mut self, theirs: Stamp, now: Instant) -> Option<Duration> {
         let (sent, stamp) = self.asked.take()?;
         let took = now.duration_since(sent);
-        let halfway = stamp + i64::try_from(took.as_nanos() / 2).unwrap_or(0);
-        self.offset = theirs - halfway;
+        self.clock.heard(stamp, theirs, took);
         Some(took)
     }
 

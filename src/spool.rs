@@ -2,7 +2,7 @@
 //!
 //! The file holds `FromDaemon` frames exactly as they go to a client, so that catching up is
 //! copying bytes and a slow client costs a file offset, not memory. `rch logs` reads the same file
-//! later. It is unlinked only by age (`sweep`), never by the job.
+//! later. It is unlinked by `sweep` only, never by the job.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -13,6 +13,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::ids::JobId;
 use crate::wire::client::FromDaemon;
+
+/// Records are kept so long,
+const AGE: Duration = Duration::from_secs(72 * 3600);
+/// at most so many,
+pub const KEPT: usize = 1000;
+/// and of no more than so many bytes together.
+const KEPT_BYTES: u64 = 1 << 30;
 
 /// How much one subscriber is given at a time.
 const STEP: usize = 64 << 10;
@@ -109,19 +116,29 @@ impl Spool {
     }
 }
 
-/// Removes records older than `age`. Failures are for the next sweep.
-pub fn sweep(dir: &Path, age: Duration) {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return;
-    };
-    let limit = SystemTime::now() - age;
-    for entry in entries.flatten() {
-        let old = entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|t| t < limit);
-        if old && entry.path().extension().is_some_and(|e| e == "out") {
-            let _ = std::fs::remove_file(entry.path());
+/// Removes records that are too old, and of the others the oldest as long as they are too many or too
+/// large. Failures are for the next sweep. A job that still writes loses the name of its record, no more.
+pub fn sweep(dir: &Path) {
+    keep(dir, KEPT, KEPT_BYTES);
+}
+
+fn keep(dir: &Path, most: usize, bytes: u64) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut records: Vec<(SystemTime, u64, PathBuf)> = entries
+        .map(|e| (e.path(), e.metadata()))
+        .filter(|(path, _)| path.extension().is_some_and(|e| e == "out"))
+        .filter_map(|(path, meta)| {
+            Some((meta.as_ref().ok()?.modified().ok()?, meta.ok()?.len(), path))
+        })
+        .collect();
+    records.sort_unstable_by(|a, b| b.cmp(a));
+    let limit = SystemTime::now() - AGE;
+    let mut total = 0;
+    for (at, (written, len, path)) in records.iter().enumerate() {
+        total += len;
+        // The last one is what people ask for, however large.
+        if at >= most || *written < limit || (total > bytes && at > 0) {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
@@ -146,6 +163,38 @@ mod tests {
         Spool::create(&dir, JobId(12)).unwrap();
         assert_eq!((last(&dir), last(&dir.join("nowhere"))), (12, 0));
         assert_eq!(Spool::open(&dir, JobId(1)).unwrap().len(), spool.len());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Records went by age alone, and only when a daemon began: one that lived on, or a few jobs with
+    /// endless output, filled the disk.
+    #[test]
+    fn records_are_neither_many_nor_large() {
+        let dir = std::env::temp_dir().join(format!("rch-sweep-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let make = |n: u64, len: u64, age: u64| {
+            let file = File::create(path(&dir, JobId(n))).unwrap();
+            file.set_len(len).unwrap();
+            let then = SystemTime::now() - Duration::from_secs(age);
+            file.set_modified(then).unwrap();
+        };
+        let left = || -> Vec<u64> {
+            let all = (1..10).filter(|n| path(&dir, JobId(*n)).exists());
+            all.collect()
+        };
+        for n in 1..=5 {
+            make(n, 10, 100 - n);
+        }
+        make(6, 10, AGE.as_secs() + 1);
+        keep(&dir, 10, 1000);
+        assert_eq!(left(), [1, 2, 3, 4, 5]);
+        keep(&dir, 4, 1000);
+        assert_eq!(left(), [2, 3, 4, 5]);
+        keep(&dir, 4, 25);
+        assert_eq!(left(), [4, 5]);
+        make(7, 1000, 0);
+        keep(&dir, 4, 25);
+        assert_eq!(left(), [7]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "sys", "error", "bytes", "ids", "time", "log", "nearest", "exit",
+            "sys", "error", "bytes", "ids", "temp", "time", "log", "nearest", "exit",
         ],
     ),
     (

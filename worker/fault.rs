@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rch::bytes::Malformed;
 use rch::error::cause;
-use rch::sys::fs::free_bytes;
+use rch::sys::fs::space;
 use rch::wire::worker::{Fault, FromWorker};
 
 /// Bytes. A command that fails with less than this to write on has most likely failed for want of it;
@@ -53,10 +53,15 @@ impl Wrong {
     }
 }
 
-/// Whether a disk that a job writes to is as good as full.
-pub fn is_full(dirs: &[&Path]) -> bool {
-    let full = |dir: &&Path| free_bytes(dir).is_ok_and(|free| free < NEXT_TO_NOTHING);
-    dirs.iter().any(full)
+/// Whether a disk that a job writes to is as good as full: its lane's, or that of `/tmp`.
+pub fn is_full(lane: &Path, tmp: &Path) -> bool {
+    let lane = space(lane).is_ok_and(|(free, _)| free < NEXT_TO_NOTHING);
+    lane || space(tmp).is_ok_and(|(free, whole)| is_little(free, whole))
+}
+
+/// A `/tmp` that never had much more (one in memory, say) is full when most of it is used.
+fn is_little(free: u64, whole: u64) -> bool {
+    free < NEXT_TO_NOTHING.min(whole / 2)
 }
 
 impl From<Malformed> for Wrong {
@@ -73,5 +78,26 @@ pub trait Sentence<T> {
 impl<T> Sentence<T> for io::Result<T> {
     fn wrong<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Done<T> {
         self.map_err(|e| Wrong::os(what(), &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_tmp_that_is_free_is_not_full() {
+        let mib = |n: u64| n << 20;
+        for (free, whole, little) in [
+            (mib(63), mib(100_000), true),
+            (mib(65), mib(100_000), false),
+            (mib(40), mib(40), false),
+            (mib(21), mib(40), false),
+            (mib(19), mib(40), true),
+            (0, mib(40), true),
+            (0, 0, false),
+        ] {
+            assert_eq!(is_little(free, whole), little, "{free} of {whole}");
+        }
     }
 }

@@ -308,7 +308,7 @@ impl Lane {
 
     /// Whether there is no room for what a job makes.
     pub fn is_full(&self) -> bool {
-        fault::is_full(&[&self.dir, Path::new("/tmp")])
+        fault::is_full(&self.dir, Path::new("/tmp"))
     }
 
     /// Whether a commit stands, without which there is nothing to run.

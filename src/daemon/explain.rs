@@ -108,7 +108,7 @@ fn with_files(
     manifest: &Manifest,
     place: impl Fn(&Name) -> PathBuf,
 ) -> Plan {
-    let held = lane.and_then(|(record, holds)| record.load(holds).ok());
+    let held = lane.and_then(|(record, holds)| record.peek(holds).ok());
     plan.whole = held.is_none();
     let changes = held.unwrap_or_default().changes(manifest);
     let is_dir = |n: &&Name| manifest.get(n).is_some_and(|e| e.is_dir());

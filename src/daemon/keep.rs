@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::history::History;
+use crate::temp;
 
 /// How long measurements may be unwritten.
 const DELAY: Duration = Duration::from_secs(10);
@@ -42,6 +43,7 @@ pub(super) struct Keep {
 
 impl Keep {
     pub(super) fn read(dir: &Path) -> Keep {
+        temp::clear(dir, temp::NEW);
         let file = |name: &str| std::fs::read(dir.join(name)).unwrap_or_default();
         Keep {
             standing: serde_json::from_slice(&file("fleet.json")).unwrap_or_default(),
@@ -132,7 +134,9 @@ fn complain(done: Result<()>) {
 }
 
 fn replace(path: &Path, text: &[u8]) -> Result<()> {
-    let temp = path.with_extension("new");
+    let temp = path.with_file_name(temp::name(temp::NEW));
     let done = std::fs::write(&temp, text).and_then(|()| std::fs::rename(&temp, path));
+    // Of no use to anybody if it has not got its name.
+    let _ = std::fs::remove_file(&temp);
     done.map_err(|e| Error::path("write", path, &e))
 }

@@ -112,6 +112,10 @@ struct Daemon {
     workers: Vec<Worker>,
     jobs: BTreeMap<JobId, Job>,
     queue: Queue,
+    /// What the crew is writing products of: jobs and their attempts.
+    landings: HashSet<(JobId, u64)>,
+    /// Jobs that are looked into when none of those is astray.
+    unlooked: Vec<JobId>,
     lanes: Lanebook,
     home: Home,
     /// Lock files whose crates each worker has.
@@ -130,6 +134,8 @@ struct Daemon {
     bench_waits: Vec<WorkerId>,
     next_id: u64,
     next_job: u64,
+    /// Jobs that were recorded since records were cleared away.
+    recorded: u32,
     /// Leave as soon as every client has been told.
     leaving: bool,
     /// Who asked for that, and hears when all is written.

@@ -3,7 +3,7 @@
 //! What may fail does so before `listening on` is said: whoever started us reads that line, or our last
 //! words on stderr. After it nothing is printed; the log has the rest.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::keep::Keep;
 use super::{Daemon, Key};
@@ -42,9 +42,6 @@ ends on SIGINT or SIGTERM; SIGHUP reads the configuration again.
   -h, --help      show this
   -V, --version   show the version
 ";
-
-/// Recorded output is kept so long.
-const KEEP_OUTPUT: Duration = Duration::from_secs(72 * 3600);
 
 struct Options {
     socket: Option<PathBuf>,
@@ -115,8 +112,9 @@ fn run(options: &Options) -> Result<()> {
         warn!("{}", complaint.0);
     }
     let listener = listen(&socket_path)?;
-    spool::sweep(&cache.join("jobs"), KEEP_OUTPUT);
+    spool::sweep(&cache.join("jobs"));
     let mut daemon = build(options, cache, socket_path, config, signals, listener)?;
+    daemon.clear_controls();
     let _ = daemon.reload_workers();
     daemon.announce(options.background);
     daemon.run()
@@ -158,6 +156,8 @@ fn build(
         workers: vec![],
         jobs: BTreeMap::new(),
         queue: crate::sched::Queue::default(),
+        landings: HashSet::new(),
+        unlooked: vec![],
         home: HashMap::new(),
         seeded: HashMap::new(),
         known: Arc::new(Known::default()),
@@ -170,6 +170,7 @@ fn build(
         bench_waits: vec![],
         next_id: 0,
         next_job,
+        recorded: 0,
         leaving: false,
         dismissed_by: vec![],
         again: false,

@@ -12,7 +12,6 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::elf;
 use crate::error::{Error, Result};
@@ -20,6 +19,7 @@ use crate::exclude::TEMP_PREFIX;
 use crate::manifest::{Entry, Kind};
 use crate::roots::{Cargo, Project, Root};
 use crate::sys::fs as beneath;
+use crate::temp;
 use crate::time::{self, Stamp};
 use crate::wire::patch;
 use crate::wire::worker::Name;
@@ -244,9 +244,7 @@ fn last_part(name: &Name) -> &Path {
 }
 
 fn temp_name() -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMP_PREFIX}{}-{number}", std::process::id()).into()
+    temp::name(TEMP_PREFIX).into()
 }
 
 fn entry(dir: &OwnedFd, name: &Path) -> io::Result<Entry> {

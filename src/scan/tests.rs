@@ -35,6 +35,26 @@ fn kinds_and_odd_names_are_told() {
     );
 }
 
+/// A file that is not readable for all was opened to see whether it is for us; a pipe that had taken its
+/// place meanwhile was waited for, and the crew's thread with it.
+#[test]
+fn what_became_a_pipe_is_not_waited_for() {
+    let scratch = Scratch::new();
+    scratch.file("secret", "x");
+    let file = scratch.0.join("secret");
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, closed).unwrap();
+    let dir = std::fs::File::open(&scratch.0).unwrap();
+    let stat = crate::sys::fs::lstatat(&dir, Path::new("secret")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    let full = || file.clone();
+    walk::check_readable(&full, &dir, Path::new("secret"), &stat).unwrap();
+    let gone = walk::check_readable(&full, &dir, Path::new("gone"), &stat);
+    assert!(gone.is_ok(), "what has gone is no objection");
+}
+
 /// A pipe in the tree would make a reader wait for ever.
 #[test]
 fn sockets_are_left_out() {

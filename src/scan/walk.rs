@@ -7,7 +7,7 @@
 //! directory and one allocation. What the rules keep at home is dropped before it is looked at, and
 //! its directories are never opened.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
@@ -336,7 +336,7 @@ fn look(
         stat => stat.map_err(|e| unreadable(&full(), &e))?,
     };
     let kind = if stat.is_file() {
-        check_readable(full, &stat)?;
+        check_readable(full, open, Path::new(entry.name()), &stat)?;
         Kind::File
     } else if stat.is_dir() {
         Kind::Dir
@@ -352,12 +352,18 @@ fn look(
     Ok(Some(Entry::new(kind, &stat, seen)))
 }
 
-/// Opens only what its mode makes doubtful: nearly every source is readable for all.
-fn check_readable(full: &dyn Fn() -> PathBuf, stat: &Stat) -> Result<()> {
+/// Asks only of what its mode makes doubtful: nearly every source is readable for all. It is not opened,
+/// for it may have become a pipe since, and that would be waited for.
+pub(super) fn check_readable(
+    full: &dyn Fn() -> PathBuf,
+    dir: &File,
+    name: &Path,
+    stat: &Stat,
+) -> Result<()> {
     if stat.mode & 0o444 == 0o444 {
         return Ok(());
     }
-    match fs::File::open(full()) {
+    match beneath::check_readable(dir, name) {
         Err(e) if !is_gone(&e) => Err(unreadable(&full(), &e)),
         _ => Ok(()),
     }

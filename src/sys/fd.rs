@@ -122,6 +122,27 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
+/// Writes all of it, however long the reader takes: also where somebody else who has the descriptor has
+/// made it non-blocking, which is then so for us.
+pub fn write_all(fd: impl AsFd, mut buf: &[u8]) -> io::Result<()> {
+    while !buf.is_empty() {
+        match write(&fd, buf) {
+            Ok(n) => buf = &buf[n..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                let room = Watch {
+                    fd: fd.as_fd(),
+                    read: false,
+                    write: true,
+                };
+                poll(&[room], None)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// One descriptor to wait for, and what was found.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -215,5 +236,26 @@ mod tests {
         let (_c, d) = pipe().unwrap();
         assert!(same_file(&b, b.try_clone().unwrap()));
         assert!(!same_file(&b, &d));
+    }
+
+    /// Standard output is non-blocking when the agent's own loop has made it so, and more than a pipe
+    /// takes was an error then.
+    #[test]
+    fn a_full_pipe_is_waited_for() {
+        let (read_end, write_end) = pipe().unwrap();
+        set_nonblocking(&write_end, true).unwrap();
+        let text = vec![7; 1 << 20];
+        let reader = std::thread::spawn(move || {
+            let mut got = vec![];
+            while read_more(&read_end, &mut got, 1 << 16).unwrap() > 0 {}
+            got
+        });
+        write_all(&write_end, &text).unwrap();
+        drop(write_end);
+        assert!(reader.join().unwrap() == text);
+        let (closed, write_end) = pipe().unwrap();
+        drop(closed);
+        let gone = write_all(&write_end, b"x").unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
     }
 }

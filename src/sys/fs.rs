@@ -93,6 +93,14 @@ pub fn readlinkat(dir: impl AsFd, name: &Path) -> io::Result<PathBuf> {
     Ok(OsString::from_vec(target).into())
 }
 
+/// Whether this process may read the file; asked, not tried.
+pub fn check_readable(dir: impl AsFd, name: &Path) -> io::Result<()> {
+    let name = c_path(name)?;
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: `name` is a C string.
+    check(unsafe { libc::faccessat(dir, name.as_ptr(), libc::R_OK, 0) }).map(|_| ())
+}
+
 /// Renames within one directory.
 pub fn renameat(dir: impl AsFd, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (c_path(from)?, c_path(to)?);
@@ -245,10 +253,16 @@ pub fn coarse_now() -> Stamp {
 
 /// Bytes an unprivileged user may still write on the filesystem of `path`.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    space(path).map(|(free, _)| free)
+}
+
+/// As `free_bytes`, and how many bytes the filesystem has in all.
+pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     let path = c_path(path)?;
     // SAFETY: `statvfs` is plain data, for which zero is a valid value.
     let mut st: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: `path` is a C string, `st` is live.
     check(unsafe { libc::statvfs(path.as_ptr(), &mut st) })?;
-    Ok(st.f_bavail.saturating_mul(st.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(st.f_frsize);
+    Ok((bytes(st.f_bavail), bytes(st.f_blocks)))
 }

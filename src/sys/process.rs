@@ -274,6 +274,14 @@ mod tests {
         assert!(Exit::Code(0).success());
     }
 
+    /// As a kernel says it that cannot tell: an error, and no end that never was.
+    #[test]
+    fn a_kernel_that_knows_no_exits_is_no_success() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let error = pidfd_exit(&null.into()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+    }
+
     /// Asked of the kernel, not of the process that was reaped: as of one that is no child of ours.
     #[test]
     fn a_pidfd_tells_how_its_process_ended() {

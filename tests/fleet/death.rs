@@ -9,22 +9,10 @@ use std::path::PathBuf;
 use std::process::Child;
 
 use crate::common::{wait_for, write};
-use crate::kit::{Fleet, REMOTE, fleet, make, of_home, signal, text};
+use crate::kit::{Fleet, REMOTE, Random, fleet, make, of_home, signal, text};
 
 const SHORT: u32 = 15;
 const LONG: u32 = 200;
-
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Victim {

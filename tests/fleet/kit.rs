@@ -138,7 +138,10 @@ pub fn jobs(home: &Home, state: &str, count: usize) -> Vec<Job> {
     })
 }
 
+/// Signals one process. A group is for `killpg`: kill(1) takes a number with a minus for an option, and
+/// then ends whatever it may.
 pub fn signal(pid: i32, name: &str) {
+    assert!(pid > 1, "{pid} is no process of ours");
     let _ = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .stderr(Stdio::null())
@@ -160,4 +163,16 @@ pub fn of_home(home: &Home) -> Vec<(i32, String)> {
         }
     }
     found
+}
+
+/// xorshift64*: what a seed, which must not be 0, leads to.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+    }
 }

@@ -9,5 +9,6 @@ mod kit;
 mod orders;
 mod queue;
 mod sharing;
+mod soak;
 mod transports;
 mod trouble;

@@ -174,6 +174,28 @@ fn a_black_hole_is_found_out() {
     });
 }
 
+/// The agent's own loop had made the pipe non-blocking, which is then so for everybody who has it: when
+/// it was full the client took that for a lost reader and failed.
+#[test]
+fn a_full_pipe_that_does_not_block_is_waited_for() {
+    const SIZE: usize = 4 << 20;
+    let fleet = fleet("nonblocking", 1, 4, PATIENT);
+    fleet.all_up();
+    let makefile = format!("all:\n\t@yes 0123456789abcdef | head -c {SIZE}\n");
+    write(&fleet.home.project.join("Makefile"), &makefile);
+    let (mut read_end, write_end) = std::io::pipe().unwrap();
+    rch::sys::fd::set_nonblocking(&write_end, true).unwrap();
+    let mut cmd = fleet.home.rch(&["exec", "--", "make"]);
+    let mut client = cmd.envs([REMOTE]).stdout(write_end).spawn().unwrap();
+    // Or our own end of it would never close.
+    drop(cmd);
+    jobs(&fleet.home, "done", 1);
+    let mut got = vec![];
+    read_end.read_to_end(&mut got).unwrap();
+    assert_eq!(got.len(), SIZE);
+    assert_eq!(client.wait().unwrap().code(), Some(0));
+}
+
 /// 100 MB of output, and a client that does not read them: the daemon neither grows nor spins, the
 /// job ends, and the client has every byte when it reads at last.
 #[test]

@@ -5,7 +5,7 @@
 //! for too long is hung; a user who stopped the command is not answered by starting it again.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::sink::{Piece, Sink};
 use super::{plan, say};
 use crate::client::{Daemon, GREETING};
 use crate::error::Error;
-use crate::sys::fd::{Watch, poll};
+use crate::sys::fd::{Watch, poll, write_all};
 use crate::sys::process::Exit;
 use crate::sys::signal::Signals;
 use crate::wire::client::{FromDaemon, ToDaemon};
@@ -192,11 +192,8 @@ impl<'a> Pump<'a> {
         for Piece { stream, bytes } in pieces {
             self.line.make_room(*stream, bytes);
             let done = match stream {
-                1 => {
-                    let mut out = io::stdout().lock();
-                    out.write_all(bytes).and_then(|()| out.flush())
-                }
-                _ => io::stderr().write_all(bytes),
+                1 => write_all(io::stdout(), bytes),
+                _ => write_all(io::stderr(), bytes),
             };
             if let Err(error) = done {
                 // The remote command's own pipe is closed, so that it notices as it would here.

@@ -250,12 +250,15 @@ impl Daemon {
         }
     }
 
-    /// The last word to a client.
+    /// The last word to a client. A job that all have heard out is let go.
     pub(super) fn tell(&mut self, id: ClientId, message: &FromDaemon) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            message.encode(client.conn.out());
-            client.doing = Doing::Nothing;
-            client.done = true;
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        message.encode(client.conn.out());
+        client.done = true;
+        if let Doing::Job { id: job, .. } = std::mem::replace(&mut client.doing, Doing::Nothing) {
+            self.unsubscribe(job, id);
         }
     }
 

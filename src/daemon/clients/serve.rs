@@ -123,7 +123,7 @@ impl Daemon {
         }
     }
 
-    fn unsubscribe(&mut self, job: JobId, client: ClientId) {
+    pub(super) fn unsubscribe(&mut self, job: JobId, client: ClientId) {
         if let Some(found) = self.jobs.get_mut(&job) {
             found.subscribers.retain(|c| *c != client);
         }

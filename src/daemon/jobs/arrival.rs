@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Job;
-use crate::daemon::Daemon;
 use crate::daemon::survey::Survey;
+use crate::daemon::{Daemon, Report};
 use crate::dedup;
 use crate::error::{Error, Result};
 use crate::history::Terms;
@@ -14,8 +14,11 @@ use crate::ids::{ClientId, JobId};
 use crate::job::Stage;
 use crate::plan::env;
 use crate::sched::{Priority, Waiting};
-use crate::spool::Spool;
+use crate::spool::{self, Spool};
 use crate::wire::client::Exec;
+
+/// Of so many jobs one has old records cleared away.
+const RECORDED: u32 = 50;
 
 impl Daemon {
     /// A client wants a command run.
@@ -28,11 +31,26 @@ impl Daemon {
         let id = self.next_job();
         let spool = Spool::create(&self.cache.join("jobs"), id)
             .map_err(|e| Error::os("cannot record output", &e))?;
+        self.clear_records();
         let mut job = Job::new(id, Arc::new(exec), agent, spool, self.now);
         job.subscribers.extend(client);
         self.jobs.insert(id, job);
         self.look_into(id);
         Ok(id)
+    }
+
+    /// Now and then, old records go.
+    fn clear_records(&mut self) {
+        self.recorded += 1;
+        if self.recorded < RECORDED {
+            return;
+        }
+        self.recorded = 0;
+        let dir = self.cache.join("jobs");
+        self.crew.submit(move || {
+            spool::sweep(&dir);
+            Report::Nothing
+        });
     }
 
     pub(in crate::daemon) fn surveyed(&mut self, id: JobId, survey: Result<Survey>) {

@@ -8,8 +8,20 @@ use crate::ids::JobId;
 use crate::job::Stage;
 
 impl Daemon {
-    /// Has the crew find out what there is to know of the job.
+    /// Has the crew find out what there is to know of the job, as soon as nobody writes into its tree.
     pub(super) fn look_into(&mut self, id: JobId) {
+        self.unlooked.push(id);
+        self.look_into_waiting();
+    }
+
+    pub(in crate::daemon) fn look_into_waiting(&mut self) {
+        if !self.unlooked.is_empty() && !self.is_landing_astray() {
+            let waiting = std::mem::take(&mut self.unlooked);
+            waiting.into_iter().for_each(|id| self.survey(id));
+        }
+    }
+
+    fn survey(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else {
             return;
         };

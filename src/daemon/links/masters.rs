@@ -14,6 +14,11 @@ use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::master::{self, Master};
 use crate::plan::ssh;
+use crate::sys::process::{getpid, getuid};
+use crate::temp;
+
+/// Control sockets' names begin with it, and go on like those of temporary files.
+const CONTROL: &str = "m";
 
 impl Daemon {
     pub(in crate::daemon) fn with_master(&mut self, id: MasterId, act: impl FnOnce(&mut Master)) {
@@ -110,16 +115,24 @@ impl Daemon {
 
     /// A short path for a control socket, in a folder of ours.
     fn control_path(&self, id: MasterId) -> Result<PathBuf> {
-        let name = format!("m{}-{}", std::process::id(), id.0);
-        let dir = self.cache.join("ssh");
+        let name = format!("{CONTROL}{}-{}", getpid().0, id.0);
+        let [dir, shorter] = self.control_dirs();
         let short = |dir: &Path| dir.as_os_str().len() + name.len() < ssh::CONTROL_PATH_MAX;
-        let dir = if short(&dir) {
-            dir
-        } else {
-            std::env::temp_dir().join(format!("rch-{}", crate::sys::process::getuid()))
-        };
+        let dir = if short(&dir) { dir } else { shorter };
         client::socket_dir(&dir.join(&name))?;
         Ok(dir.join(name))
+    }
+
+    fn control_dirs(&self) -> [PathBuf; 2] {
+        let shorter = format!("rch-{}", getuid());
+        [self.cache.join("ssh"), std::env::temp_dir().join(shorter)]
+    }
+
+    /// Removes the control sockets of daemons that were killed: their masters died with them.
+    pub(in crate::daemon) fn clear_controls(&self) {
+        for dir in self.control_dirs() {
+            temp::clear(&dir, CONTROL);
+        }
     }
 
     /// The control socket of the connection that carries a job; `None` if its worker is not reached by ssh.

@@ -181,6 +181,7 @@ impl Daemon {
             return;
         };
         let bytes = std::mem::take(pending);
+        self.landings.insert((id, number));
         self.crew.submit(move || {
             let landed = if bytes.is_empty() {
                 landing.finish().map(|landed| Landed::Done(landed, landing))
@@ -191,7 +192,17 @@ impl Daemon {
         });
     }
 
+    /// Whether the crew still writes products of a job that was stopped. What is looked into meanwhile
+    /// would be thought to have changed under its own job.
+    pub(in crate::daemon) fn is_landing_astray(&mut self) -> bool {
+        let jobs = &mut self.jobs;
+        let mut all = self.landings.iter();
+        all.any(|(id, number)| jobs.get_mut(id).and_then(|j| j.current(*number)).is_none())
+    }
+
     pub(in crate::daemon) fn landed(&mut self, id: JobId, number: u64, landed: Result<Landed>) {
+        self.landings.remove(&(id, number));
+        self.look_into_waiting();
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
