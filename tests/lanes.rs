@@ -438,6 +438,10 @@ fn a_lane_whose_daemon_was_killed_before_its_record_is_in_doubt() {
     rch::sys::process::kill(daemon, SIGKILL).unwrap();
     let ended = client.wait().unwrap();
     assert!(!ended.success(), "it was too fast for us");
+    // Its connections are closed one after the other, the listening socket perhaps last.
+    wait_for("the socket's end", || {
+        std::os::unix::net::UnixStream::connect(home.socket()).err()
+    });
     remote(&home, &["make"]);
     assert!(home.project.join("app").exists());
 }

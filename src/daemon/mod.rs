@@ -112,9 +112,9 @@ struct Daemon {
     workers: Vec<Worker>,
     jobs: BTreeMap<JobId, Job>,
     queue: Queue,
-    /// What the crew is writing products of: jobs and their attempts.
-    landings: HashSet<(JobId, u64)>,
-    /// Jobs that are looked into when none of those is astray.
+    /// What the crew is writing products of: jobs and their attempts, and in which project.
+    landings: HashMap<(JobId, u64), PathBuf>,
+    /// Jobs that are looked into when none of those is astray in their project.
     unlooked: Vec<JobId>,
     lanes: Lanebook,
     home: Home,

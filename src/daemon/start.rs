@@ -3,7 +3,7 @@
 //! What may fail does so before `listening on` is said: whoever started us reads that line, or our last
 //! words on stderr. After it nothing is printed; the log has the rest.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -42,6 +42,9 @@ ends on SIGINT or SIGTERM; SIGHUP reads the configuration again.
   -h, --help      show this
   -V, --version   show the version
 ";
+
+/// A log of more bytes than this is put aside when a daemon starts.
+const LONG_LOG: u64 = 16 << 20;
 
 struct Options {
     socket: Option<PathBuf>,
@@ -156,7 +159,7 @@ fn build(
         workers: vec![],
         jobs: BTreeMap::new(),
         queue: crate::sched::Queue::default(),
-        landings: HashSet::new(),
+        landings: HashMap::new(),
         unlooked: vec![],
         home: HashMap::new(),
         seeded: HashMap::new(),
@@ -238,6 +241,10 @@ fn local_slots(config: &Config) -> u32 {
 fn open_log(cache: &Path, config: &Config) -> Result<()> {
     let level = Level::parse(&config.general.log_level).unwrap_or(Level::Info);
     let path = cache.join("rchd.log");
+    if path.metadata().is_ok_and(|m| m.len() > LONG_LOG) {
+        // It is only a log: where it cannot be moved away, it goes on.
+        let _ = std::fs::rename(&path, cache.join("rchd.log.old"));
+    }
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
     let file = options

@@ -130,8 +130,7 @@ impl Places {
         if size > LARGE && beneath::free_bytes(root).is_ok_and(|free| free < size) {
             return Err(fail(&io::Error::from(io::ErrorKind::StorageFull)));
         }
-        let temp = temp_name();
-        let file = beneath::create_file(&dir, &temp, 0o600).map_err(|e| fail(&e))?;
+        let (file, temp) = new_file(&dir).map_err(|e| fail(&e))?;
         if size >= patch::MIN_SIZE {
             // Written faster then. Where that cannot be had the writing says so.
             let _ = beneath::fallocate(&file, size);
@@ -142,7 +141,6 @@ impl Places {
             name: last_part(name).to_path_buf(),
             file: File::from(file),
             full,
-            placed: false,
         })
     }
 
@@ -243,6 +241,16 @@ fn last_part(name: &Name) -> &Path {
     name.path.file_name().map_or(&name.path, Path::new)
 }
 
+/// A file that vanishes with us, should we be killed; or one with a name, where that cannot be had.
+fn new_file(dir: &OwnedFd) -> io::Result<(OwnedFd, Option<PathBuf>)> {
+    if let Ok(file) = beneath::create_unnamed(dir, 0o600) {
+        return Ok((file, None));
+    }
+    let temp = temp_name();
+    let file = beneath::create_file(dir, &temp, 0o600)?;
+    Ok((file, Some(temp)))
+}
+
 fn temp_name() -> PathBuf {
     temp::name(TEMP_PREFIX).into()
 }
@@ -263,12 +271,12 @@ fn entry(dir: &OwnedFd, name: &Path) -> io::Result<Entry> {
 #[derive(Debug)]
 pub(super) struct Temp {
     dir: Arc<OwnedFd>,
-    temp: PathBuf,
+    /// Its name until then, if it has one.
+    temp: Option<PathBuf>,
     name: PathBuf,
     file: File,
     /// For people's eyes.
     full: PathBuf,
-    placed: bool,
 }
 
 impl Temp {
@@ -278,11 +286,7 @@ impl Temp {
 
     /// Why this machine could not load it.
     pub(super) fn misfit(&self) -> Result<Option<String>> {
-        // Opened anew: the file was created for writing only.
-        let opened = beneath::open_file(&self.dir, &self.temp).map(File::from);
-        opened
-            .and_then(|file| elf::misfit(&file))
-            .map_err(|e| self.failed(&e))
+        elf::misfit(&self.file).map_err(|e| self.failed(&e))
     }
 
     /// Of `mode` only what a compiler may give: no setuid, nothing for the world to write.
@@ -291,15 +295,29 @@ impl Temp {
             .file
             .set_permissions(Permissions::from_mode(mode & 0o775))
             .and_then(|()| self.file.set_modified(time::system(mtime)))
-            .and_then(|()| beneath::renameat(&self.dir, &self.temp, &self.name));
+            .and_then(|()| self.take_name());
         named.map_err(|e| self.failed(&e))?;
-        self.placed = true;
         let entry = entry(&self.dir, &self.name).map_err(|e| self.failed(&e))?;
         // Its time was set by us, so any later write shows in it, however soon it comes.
         Ok(Entry {
             racy: false,
             ..entry
         })
+    }
+
+    /// Takes the place of whatever has the name.
+    fn take_name(&mut self) -> io::Result<()> {
+        if self.temp.is_none() {
+            match beneath::link_unnamed(&self.file, &self.dir, &self.name) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done,
+            }
+            let temp = temp_name();
+            beneath::link_unnamed(&self.file, &self.dir, &temp)?;
+            self.temp = Some(temp);
+        }
+        let temp = self.temp.take().expect("BUG: just given one");
+        beneath::renameat(&self.dir, &temp, &self.name).inspect_err(|_| self.temp = Some(temp))
     }
 
     fn failed(&self, err: &io::Error) -> Error {
@@ -309,8 +327,8 @@ impl Temp {
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        if !self.placed {
-            let _ = beneath::unlinkat(&self.dir, &self.temp, false);
+        if let Some(temp) = &self.temp {
+            let _ = beneath::unlinkat(&self.dir, temp, false);
         }
     }
 }

@@ -62,6 +62,23 @@ pub fn create_file(dir: impl AsFd, path: &Path, mode: u32) -> io::Result<OwnedFd
     open_beneath(dir, path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
 }
 
+/// A new file on the file system of `dir`, to be written and read, which has no name (open(2),
+/// `O_TMPFILE`): with its last descriptor it is gone. Not every file system can do it.
+pub fn create_unnamed(dir: impl AsFd, mode: u32) -> io::Result<OwnedFd> {
+    open_beneath(dir, Path::new("."), libc::O_RDWR | libc::O_TMPFILE, mode)
+}
+
+/// Gives a file that has none the name `name` in `dir`; an existing one is an error.
+pub fn link_unnamed(file: impl AsFd, dir: impl AsFd, name: &Path) -> io::Result<()> {
+    let file = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let (file, name) = (c_path(Path::new(&file))?, c_path(name)?);
+    let dir = dir.as_fd().as_raw_fd();
+    let flags = libc::AT_SYMLINK_FOLLOW;
+    // SAFETY: both are C strings.
+    let done = unsafe { libc::linkat(libc::AT_FDCWD, file.as_ptr(), dir, name.as_ptr(), flags) };
+    check(done).map(|_| ())
+}
+
 pub fn mkdirat(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
     let name = c_path(name)?;
     // SAFETY: `name` is a C string.

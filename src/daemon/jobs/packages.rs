@@ -15,9 +15,8 @@ impl Daemon {
     }
 
     pub(in crate::daemon) fn look_into_waiting(&mut self) {
-        if !self.unlooked.is_empty() && !self.is_landing_astray() {
-            let waiting = std::mem::take(&mut self.unlooked);
-            waiting.into_iter().for_each(|id| self.survey(id));
+        for id in std::mem::take(&mut self.unlooked) {
+            self.survey(id);
         }
     }
 
@@ -25,7 +24,11 @@ impl Daemon {
         let Some(job) = self.jobs.get(&id) else {
             return;
         };
-        let (exec, known) = (job.exec.clone(), self.known.clone());
+        let exec = job.exec.clone();
+        if self.is_landing_astray(&exec.cwd) {
+            return self.unlooked.push(id);
+        }
+        let known = self.known.clone();
         let client_id = self.client_id.clone();
         let uninstallable = self.keep.uninstallable().to_vec();
         self.crew.submit(move || {

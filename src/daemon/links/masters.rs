@@ -4,6 +4,7 @@
 //! that nobody goes through is kept for a while, as ssh's ControlPersist does it. One that belongs to
 //! where a worker was before an edit is let live while jobs use it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +20,21 @@ use crate::temp;
 
 /// Control sockets' names begin with it, and go on like those of temporary files.
 const CONTROL: &str = "m";
+
+/// Whoever could write where control sockets stand could put a connection of his own in our place.
+fn check_ours(dir: &Path) -> Result<()> {
+    let meta = dir
+        .symlink_metadata()
+        .map_err(|e| Error::path("look at", dir, &e))?;
+    if meta.is_dir() && meta.uid() == getuid() && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let text = format!(
+        "others may write in '{}', where ssh's sockets go",
+        dir.display()
+    );
+    Err(Error::new(text).hint(format!("rm -r '{0}', or chmod 700 '{0}'", dir.display())))
+}
 
 impl Daemon {
     pub(in crate::daemon) fn with_master(&mut self, id: MasterId, act: impl FnOnce(&mut Master)) {
@@ -120,6 +136,7 @@ impl Daemon {
         let short = |dir: &Path| dir.as_os_str().len() + name.len() < ssh::CONTROL_PATH_MAX;
         let dir = if short(&dir) { dir } else { shorter };
         client::socket_dir(&dir.join(&name))?;
+        check_ours(&dir)?;
         Ok(dir.join(name))
     }
 
@@ -130,8 +147,12 @@ impl Daemon {
 
     /// Removes the control sockets of daemons that were killed: their masters died with them.
     pub(in crate::daemon) fn clear_controls(&self) {
-        for dir in self.control_dirs() {
-            temp::clear(&dir, CONTROL);
+        for dir in self
+            .control_dirs()
+            .iter()
+            .filter(|dir| check_ours(dir).is_ok())
+        {
+            temp::clear(dir, CONTROL);
         }
     }
 
@@ -143,5 +164,31 @@ impl Daemon {
         let mut masters = worker.masters.iter();
         let (_, master) = masters.find(|(m, _)| m.0 == carrier)?;
         Some(master.control().to_path_buf())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn sockets_go_where_only_we_write() {
+        let top = Scratch::new();
+        let dir = top.0.join("ssh");
+        client::socket_dir(&dir.join("m1-2")).unwrap();
+        assert!(check_ours(&dir).is_ok());
+        symlink(&dir, top.0.join("link")).unwrap();
+        let text = check_ours(&top.0.join("link")).unwrap_err();
+        assert!(text.text().starts_with("others may write in '"));
+        set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        assert!(check_ours(&dir).is_err());
+        // Another user's, however closed.
+        std::os::unix::fs::chown(&dir, Some(4711), None).unwrap();
+        set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
+        assert!(check_ours(&dir).is_err());
     }
 }

@@ -181,7 +181,9 @@ impl Daemon {
             return;
         };
         let bytes = std::mem::take(pending);
-        self.landings.insert((id, number));
+        let survey = self.jobs[&id].survey.as_ref();
+        let root = survey.map(|s| s.project.roots[0].path.clone());
+        self.landings.insert((id, number), root.unwrap_or_default());
         self.crew.submit(move || {
             let landed = if bytes.is_empty() {
                 landing.finish().map(|landed| Landed::Done(landed, landing))
@@ -192,12 +194,15 @@ impl Daemon {
         });
     }
 
-    /// Whether the crew still writes products of a job that was stopped. What is looked into meanwhile
-    /// would be thought to have changed under its own job.
-    pub(in crate::daemon) fn is_landing_astray(&mut self) -> bool {
+    /// Whether the crew still writes products of a job that was stopped into the project of `dir`. What
+    /// is looked into meanwhile would be thought to have changed under its own job.
+    pub(in crate::daemon) fn is_landing_astray(&mut self, dir: &Path) -> bool {
         let jobs = &mut self.jobs;
-        let mut all = self.landings.iter();
-        all.any(|(id, number)| jobs.get_mut(id).and_then(|j| j.current(*number)).is_none())
+        let mut here = self
+            .landings
+            .iter()
+            .filter(|(_, root)| dir.starts_with(root));
+        here.any(|((id, number), _)| jobs.get_mut(id).and_then(|j| j.current(*number)).is_none())
     }
 
     pub(in crate::daemon) fn landed(&mut self, id: JobId, number: u64, landed: Result<Landed>) {
