@@ -442,6 +442,11 @@ fn a_lane_whose_daemon_was_killed_before_its_record_is_in_doubt() {
     wait_for("the socket's end", || {
         std::os::unix::net::UnixStream::connect(home.socket()).err()
     });
+    // What it was writing had no name yet.
+    let left = fs::read_dir(&home.project).unwrap().flatten();
+    let mut left: Vec<_> = left.map(|e| e.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["Makefile", "in"]);
     remote(&home, &["make"]);
     assert!(home.project.join("app").exists());
 }
