@@ -407,7 +407,7 @@ fn on_the_way_home(home: &Home) -> std::process::Child {
     let client = client.env("RCH_REQUIRE_REMOTE", "1").spawn().unwrap();
     wait_for("the way home", || {
         let jobs = home.status().jobs;
-        jobs.iter().any(|j| j.state == "returning").then_some(())
+        jobs.iter().any(|j| j.returned_bytes > 0).then_some(())
     });
     client
 }
