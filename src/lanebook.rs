@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::ids::{Family, JobId, LaneKey, ManifestId, WorkerId};
@@ -84,7 +85,12 @@ impl Lanebook {
         temp::clear(&book.dir, temp::NEW);
         temp::clear(&memories(&book.dir), temp::NEW);
         let files = fs::read_dir(&book.dir).into_iter().flatten().flatten();
-        for path in files.map(|f| f.path()).collect::<Vec<_>>() {
+        // The one used last comes last, as `kin` takes it.
+        let mut files: Vec<(Option<SystemTime>, PathBuf)> = files
+            .map(|f| (f.metadata().and_then(|m| m.modified()).ok(), f.path()))
+            .collect();
+        files.sort();
+        for (_, path) in files {
             if let Some((worker, key, number)) = parse(&path)
                 && let Some(Head { holds, .. }) = Head::read(&path)
             {
@@ -110,12 +116,14 @@ impl Lanebook {
         found.map_or(&[], Vec::as_slice)
     }
 
-    /// Every lane with just these roots, wherever it is.
-    pub fn everywhere(&self, key: LaneKey) -> Vec<(WorkerId, u16)> {
-        let all = self.lanes.iter();
-        let all = all.flat_map(|((worker, _), lanes)| lanes.iter().map(move |l| (worker, l)));
-        all.filter(|(_, lane)| lane.key == key)
-            .map(|(worker, lane)| (worker.clone(), lane.number))
+    /// Every lane of the project, wherever it is and whatever its other roots.
+    pub fn everywhere(&self, key: LaneKey) -> Vec<(WorkerId, LaneKey, u16)> {
+        let families = self.lanes.iter();
+        let of_project = families.filter(|((_, family), _)| *family == key.family());
+        of_project
+            .flat_map(|((worker, _), lanes)| {
+                lanes.iter().map(|l| (worker.clone(), l.key, l.number))
+            })
             .collect()
     }
 

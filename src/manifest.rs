@@ -66,6 +66,20 @@ impl Entry {
         }
     }
 
+    /// One that no look at a tree could give.
+    pub fn unlike_any(kind: Kind) -> Entry {
+        Entry {
+            kind,
+            mode: u32::MAX,
+            size: 0,
+            mtime: Stamp::MIN,
+            ctime: Stamp::MIN,
+            ino: 0,
+            racy: false,
+            hash: 0,
+        }
+    }
+
     /// Whether nothing that a build could see differs, going by what `stat` says.
     pub fn same(&self, other: &Entry) -> bool {
         self.kind == other.kind

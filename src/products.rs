@@ -9,7 +9,7 @@
 
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -230,27 +230,66 @@ pub fn comes_home(
     same.any(|p| !is_guarded(&p.name.path) && is_wanted_product(collect, p, project))
 }
 
-/// Sources that stand no more where the job created or removed something, or as another kind of thing.
-/// Of a directory that is gone the directory is named, and perhaps what was in it.
-pub fn gone(present: &[Present], sources: &Manifest) -> Vec<Name> {
-    let mut there: HashMap<(u8, &Path), HashMap<&OsStr, bool>> = HashMap::new();
+/// Names with whether they are directories, by the directory that holds them.
+type Standing<'a> = HashMap<(u8, &'a Path), HashMap<&'a OsStr, bool>>;
+
+fn standing(present: &[Present]) -> Standing<'_> {
+    let mut there = Standing::new();
     for dir in present {
         let names = dir.names.iter().map(|(name, is_dir)| (&**name, *is_dir));
         there.entry((dir.root, &dir.dir)).or_default().extend(names);
     }
+    there
+}
+
+/// Sources that stand no more where the job created or removed something, or as another kind of thing.
+/// Of a directory that is gone the directory is named, and perhaps what was in it.
+pub fn gone(present: &[Present], sources: &Manifest) -> Vec<Name> {
+    let there = standing(present);
     if there.is_empty() {
         return vec![];
     }
-    let stands = |(name, entry): &&(Name, Entry)| {
+    // Entries of one directory follow each other.
+    let mut last = (u8::MAX, Path::new(""), None);
+    let mut gone = vec![];
+    for (name, entry) in sources.iter() {
         let parent = name.path.parent().unwrap_or(Path::new(""));
-        let names = there.get(&(name.root, parent))?;
-        let found = names.get(name.path.file_name()?);
-        Some(found.is_some_and(|is_dir| *is_dir == entry.is_dir()))
-    };
-    let gone = sources
+        if (last.0, last.1) != (name.root, parent) {
+            last = (name.root, parent, there.get(&(name.root, parent)));
+        }
+        let file = name.path.file_name().unwrap_or_default();
+        if last
+            .2
+            .is_some_and(|names| names.get(file) != Some(&entry.is_dir()))
+        {
+            gone.push(name.clone());
+        }
+    }
+    gone
+}
+
+/// Whether a new directory holds what is not listed as new: it was elsewhere before, and what is in it
+/// is as old as it was there.
+pub fn is_unlisted(present: &[Present], produced: &[Produced], sources: &Manifest) -> bool {
+    let listed: HashSet<(u8, &Path)> = produced
         .iter()
-        .filter(|source| stands(source) == Some(false));
-    gone.map(|(name, _)| name.clone()).collect()
+        .map(|p| (p.name.root, &*p.name.path))
+        .collect();
+    let there = standing(present);
+    let is_new = |root: u8, dir: &Path| {
+        let path = dir.to_path_buf();
+        !dir.as_os_str().is_empty() && sources.get(&Name { root, path }).is_none()
+    };
+    let new = there.iter().filter(|((root, dir), _)| is_new(*root, dir));
+    new.into_iter().any(|((root, dir), names)| {
+        names.iter().any(|(name, is_dir)| {
+            let path = dir.join(name);
+            match is_dir {
+                true => !there.contains_key(&(*root, &*path)),
+                false => !listed.contains(&(*root, &*path)),
+            }
+        })
+    })
 }
 
 /// A file in the tree that the job made or changed.

@@ -50,6 +50,13 @@ impl Place<'_> {
             .map(|(_, v)| v.as_os_str())
     }
 
+    /// Where rustup keeps its toolchains and settings.
+    pub fn rustup_home(&self) -> PathBuf {
+        let named = self.var("RUSTUP_HOME").filter(|home| !home.is_empty());
+        let home = || Path::new(self.var("HOME").unwrap_or_default()).join(".rustup");
+        named.map_or_else(home, PathBuf::from)
+    }
+
     fn find(&self, program: &OsStr) -> Option<PathBuf> {
         let path = self.var("PATH")?;
         std::env::split_paths(path)
@@ -170,10 +177,7 @@ fn is_toolchain(word: &OsStr) -> bool {
 
 /// Files whose change may change the answer.
 fn depends_on(program: &Path, place: Place<'_>) -> Vec<(PathBuf, SystemTime)> {
-    let home = place.var("HOME").map(PathBuf::from).unwrap_or_default();
-    let rustup = place
-        .var("RUSTUP_HOME")
-        .map_or_else(|| home.join(".rustup"), PathBuf::from);
+    let rustup = place.rustup_home();
     let above = place.cwd.ancestors();
     let files = above.flat_map(|dir| [dir.join("rust-toolchain.toml"), dir.join("rust-toolchain")]);
     let files = [program.to_path_buf(), rustup.join("settings.toml")]

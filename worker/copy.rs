@@ -18,9 +18,11 @@ use rch::time;
 
 use crate::lane::take;
 use crate::state::State;
+use crate::tree::Tree;
 
-/// For all of it: the session answers nobody meanwhile.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For all of it: the session answers nobody meanwhile, and whoever wants the original waits for it no
+/// longer than this (`lane`).
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Between two looks at the time and the room that is left.
 const PIECE: u64 = 64 << 20;
@@ -33,10 +35,7 @@ const HOMES: &str = "homes";
 
 /// Notes where the lane's roots stand at home. What an earlier attempt left goes.
 pub fn begin(lane: &Path, homes: &[PathBuf]) -> io::Result<()> {
-    match fs::remove_dir_all(lane.join(UNFINISHED)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
+    clear_away(lane)?;
     let homes = homes.iter().map(|h| h.as_os_str().as_bytes());
     fs::write(lane.join(HOMES), homes.collect::<Vec<_>>().join(&0))
 }
@@ -76,8 +75,16 @@ pub fn fill(
         }
         Ok(Some(state))
     });
-    let _ = fs::remove_dir_all(&unfinished);
+    let _ = clear_away(lane);
     placed
+}
+
+/// Removes what was copied and not put in place, closed directories and all.
+fn clear_away(lane: &Path) -> io::Result<()> {
+    match lane.join(UNFINISHED).exists() {
+        true => Tree::open(lane)?.clear(Path::new(UNFINISHED)),
+        false => Ok(()),
+    }
 }
 
 /// The names of the roots that were copied.

@@ -14,7 +14,7 @@ use rch::wire::worker::Run;
 
 use crate::confine::View;
 use crate::fault::{Done, Sentence};
-use crate::lane::Lane;
+use crate::lane::{Lane, lanes_dir};
 use crate::program;
 use crate::remap::Remap;
 use crate::run::{Spec, find_program};
@@ -55,7 +55,7 @@ pub fn search_path() -> OsString {
 /// # Errors
 /// `NoTool` if the program is not installed.
 pub fn prepare(lane: &Lane, run: &Run, confined: bool) -> Done<(View, Spec, Remap)> {
-    let mut env = environment(run, confined);
+    let mut env = environment(lane, run, confined);
     let runner = match run.runner.as_slice() {
         [] => None,
         variables => Some(set_runner(lane, variables, &mut env)?),
@@ -101,7 +101,7 @@ fn view(lane: &Lane, run: &Run, dirs: &[PathBuf]) -> Done<View> {
     for (dir, home) in dirs.iter().zip(&lane.homes) {
         view.show(dir, home);
     }
-    if let Some(toolchain) = toolchain(run) {
+    if let Some(toolchain) = toolchain(lane, run) {
         toolchain.show(&mut view);
     }
     view.cargo_home = run.cargo_home.clone().unwrap_or_else(|| own.clone());
@@ -130,14 +130,24 @@ struct Toolchain<'a> {
     name: &'a OsStr,
 }
 
-fn toolchain(run: &Run) -> Option<Toolchain<'_>> {
+/// `None`: it stays where it is. It is shown for the sake of how things look, and must not hide what a
+/// job needs.
+fn toolchain<'a>(lane: &Lane, run: &'a Run) -> Option<Toolchain<'a>> {
     let at = run.toolchain.as_deref()?;
+    let home = at.parent()?.parent()?;
     let named = lookup(&run.env, "RUSTUP_TOOLCHAIN");
     let own = rustup_home().join("toolchains").join(named);
-    (!named.is_empty() && own.is_dir()).then_some(Toolchain {
+    let path = search_path();
+    let needed = lane.homes.iter().cloned().chain(run.cargo_home.clone());
+    let mut needed = needed
+        .chain([cargo_home(), lanes_dir()])
+        .chain(env::current_exe().ok())
+        .chain(env::split_paths(&path));
+    let hides = needed.any(|dir| dir.starts_with(home) || home.starts_with(dir));
+    (!hides && !named.is_empty() && own.is_dir()).then_some(Toolchain {
         own,
         at,
-        home: at.parent()?.parent()?,
+        home,
         name: at.file_name()?,
     })
 }
@@ -155,7 +165,7 @@ impl Toolchain<'_> {
 }
 
 /// The worker's environment without what belongs to the session, and the command's own on top.
-fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
+fn environment(lane: &Lane, run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
     let foreign = |k: &OsStr| {
         let k = k.as_bytes();
         k.starts_with(b"RCH_") || k.starts_with(b"SSH_")
@@ -169,7 +179,7 @@ fn environment(run: &Run, confined: bool) -> Vec<(OsString, OsString)> {
     for (k, v) in &run.env {
         set(&mut env, k.clone(), v.clone());
     }
-    if let Some(toolchain) = toolchain(run).filter(|_| confined) {
+    if let Some(toolchain) = toolchain(lane, run).filter(|_| confined) {
         set(&mut env, "RUSTUP_HOME".into(), toolchain.home.into());
         set(&mut env, "RUSTUP_TOOLCHAIN".into(), toolchain.name.into());
     }

@@ -48,9 +48,9 @@ impl Daemon {
         if dirs.is_empty() {
             return;
         }
-        let key = survey.lane;
-        for (worker, lane) in self.lanes.everywhere(key) {
-            let own = worker == attempt.worker && Some(lane) == attempt.lane;
+        let here = (attempt.worker.clone(), survey.lane, attempt.lane);
+        for (worker, key, lane) in self.lanes.everywhere(survey.lane) {
+            let own = (&worker, key, Some(lane)) == (&here.0, here.1, here.2);
             let unclean = if own { vec![] } else { dirs.clone() };
             let memory = Arc::new(Memory::forgotten(unclean));
             let record = self.lanes.path(&worker, key, lane);

@@ -75,12 +75,7 @@ enum Report {
     Crates(JobId, u64, Box<Result<transfer::Crates>>),
     Fed(JobId, u64, Box<Result<transfer::Fed>>),
     /// What is to come home, and which sources the job removed.
-    Chosen(
-        JobId,
-        u64,
-        Vec<crate::landing::Chosen>,
-        Vec<crate::wire::worker::Name>,
-    ),
+    Chosen(JobId, u64, transfer::Chosen),
     Landed(JobId, u64, Box<Result<transfer::Landed>>),
     Rescanned(JobId, u64, Box<Result<transfer::Rescan>>),
     Planned(JobId, Box<status::Plan>),
@@ -257,7 +252,7 @@ impl Daemon {
             Report::Surveyed(id, survey) => self.surveyed(id, *survey),
             Report::Crates(id, attempt, crates) => self.crates(id, attempt, *crates),
             Report::Fed(id, attempt, fed) => self.fed(id, attempt, *fed),
-            Report::Chosen(id, attempt, files, gone) => self.chosen(id, attempt, files, gone),
+            Report::Chosen(id, attempt, chosen) => self.chosen(id, attempt, chosen),
             Report::Landed(id, attempt, landed) => self.landed(id, attempt, *landed),
             Report::Rescanned(id, attempt, rescan) => self.rescanned(id, attempt, *rescan),
             Report::Planned(id, plan) => self.planned(id, &plan),

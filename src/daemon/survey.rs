@@ -63,6 +63,14 @@ pub(super) struct Survey {
     pub(super) timeout: Option<Duration>,
 }
 
+impl Survey {
+    /// What rustup calls the toolchain here.
+    pub(super) fn toolchain_name(&self) -> &OsStr {
+        let name = self.toolchain.as_deref().and_then(Path::file_name);
+        name.unwrap_or_default()
+    }
+}
+
 /// What the way home of `cargo run` needs.
 pub(super) struct Runs {
     /// Where cargo looks for a runner.
@@ -166,7 +174,8 @@ fn toolchain(
         return Ok(None);
     }
     let sysroot = known.sysroot(&exec.argv, place)?;
-    let is_rustups = sysroot.parent().is_some_and(|p| p.ends_with("toolchains"));
+    let toolchains = place.rustup_home().join("toolchains").canonicalize();
+    let is_rustups = toolchains.is_ok_and(|dir| sysroot.parent() == Some(&dir));
     Ok(Some(sysroot).filter(|_| is_rustups))
 }
 

@@ -7,7 +7,6 @@
 
 use crate::manifest::{Entry, Kind, Manifest};
 use crate::roots::Project;
-use crate::time::Stamp;
 use crate::wire::worker::{self, Held, Name};
 
 use super::Reader;
@@ -23,7 +22,9 @@ pub fn known(project: &Project, manifest: &Manifest, held: Vec<Held>, products: 
             let entry = manifest
                 .get(&h.name)
                 .filter(|e| is_same(&h, e, &mut reader));
-            let entry = entry.cloned().unwrap_or_else(|| other(&h.kind));
+            let entry = entry
+                .cloned()
+                .unwrap_or_else(|| Entry::unlike_any(kind(&h.kind)));
             (h.name, entry)
         })
         .collect();
@@ -47,21 +48,11 @@ fn is_same(held: &Held, entry: &Entry, reader: &mut Reader) -> bool {
     }
 }
 
-/// An entry that no look at a tree could give.
-fn other(kind: &worker::Kind) -> Entry {
-    Entry {
-        kind: match kind {
-            worker::Kind::File { .. } => Kind::File,
-            worker::Kind::Dir => Kind::Dir,
-            worker::Kind::Symlink { .. } => Kind::Symlink("".into()),
-        },
-        mode: u32::MAX,
-        size: 0,
-        mtime: Stamp::MIN,
-        ctime: Stamp::MIN,
-        ino: 0,
-        racy: false,
-        hash: 0,
+fn kind(kind: &worker::Kind) -> Kind {
+    match kind {
+        worker::Kind::File { .. } => Kind::File,
+        worker::Kind::Dir => Kind::Dir,
+        worker::Kind::Symlink { .. } => Kind::Symlink("".into()),
     }
 }
 
@@ -81,7 +72,7 @@ fn keep_order(manifest: &Manifest, entries: &mut [(Name, Entry)]) {
     };
     for (_, entry) in entries.iter_mut() {
         if entry.is_file() && entry.mtime > oldest {
-            *entry = other(&worker::Kind::File { size: 0 });
+            *entry = Entry::unlike_any(Kind::File);
         }
     }
 }

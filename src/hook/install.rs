@@ -6,8 +6,8 @@
 //! Taking the entry out gives back what was before: the very bytes, or no file. Our own entry is known
 //! by its exact program path and by nothing else.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -229,15 +229,32 @@ impl Change<'_> {
             .any(|group| has_own(group, self.rch))
     }
 
+    /// Whether `now` is what installing, in one of its ways, made of a file.
+    fn is_installed(&self, was: &[u8], old: &Value, now: Option<&[u8]>) -> bool {
+        let ways: [&[bool]; 4] = [&[false], &[true], &[false, true], &[true, false]];
+        let made = |way: &&[bool]| -> Option<String> {
+            let (mut text, mut value) = (String::from_utf8_lossy(was).into_owned(), old.clone());
+            for masquerade in *way {
+                let what = Edit::Install {
+                    masquerade: *masquerade,
+                };
+                edit(&mut value, self.agent, self.rch, what).ok()?;
+                text = splice::toward(&text, &value);
+            }
+            Some(text)
+        };
+        let mut made = ways.iter().filter_map(made);
+        made.any(|text| Some(text.as_bytes()) == now)
+    }
+
     /// How a file gets from `before` to `value`.
     fn next(&self, file: &Path, before: Option<&[u8]>, value: &Value) -> Next {
         if self.what == Edit::Uninstall {
             match load(&backup(file)) {
-                Ok((Some(was), old)) if !self.has_own(&old) => {
-                    let mut plain = old;
-                    if self.apply(&mut plain).is_ok() && plain == *value {
-                        return Next::Restored(was);
-                    }
+                Ok((Some(was), old))
+                    if !self.has_own(&old) && self.is_installed(&was, &old, before) =>
+                {
+                    return Next::Restored(was);
                 }
                 Ok((None, _)) if *value == json!({}) => return Next::Gone,
                 _ => {}
@@ -305,6 +322,24 @@ fn rewrite(
         .hint("close the agent and try again"))
 }
 
+/// Writes a file that nobody may read who may not read the one it stands for, not even while it is written.
+fn write_as(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    if let Err(e) = std::fs::remove_file(path)
+        && e.kind() != ErrorKind::NotFound
+    {
+        return Err(e);
+    }
+    let mut options = std::fs::File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
 /// Puts `next` in the place of `before`, which is kept if our entry is the `first`; false if the file
 /// is no longer that.
 fn replace(file: &Path, before: Option<&[u8]>, next: &Next, first: bool) -> Result<bool> {
@@ -324,7 +359,7 @@ fn replace(file: &Path, before: Option<&[u8]>, next: &Next, first: bool) -> Resu
         }
         if first {
             let backup = backup(file);
-            std::fs::write(&backup, before).map_err(|e| Error::path("write", &backup, &e))?;
+            write_as(&backup, before, mode).map_err(|e| Error::path("write", &backup, &e))?;
         }
     }
     let text = match next {
@@ -333,9 +368,7 @@ fn replace(file: &Path, before: Option<&[u8]>, next: &Next, first: bool) -> Resu
         Next::Gone => b"",
     };
     let new = beside(file, &format!(".rch-new.{}", std::process::id()));
-    let written = std::fs::write(&new, text)
-        .and_then(|()| std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)))
-        .and_then(|()| std::fs::File::open(&new)?.sync_all());
+    let written = write_as(&new, text, mode);
     if let Err(e) = written {
         let _ = std::fs::remove_file(&new);
         return Err(Error::path("write", &new, &e));

@@ -11,12 +11,15 @@ use std::time::Instant;
 use super::report_command;
 use crate::daemon::transfer::Transfer;
 use crate::daemon::{Daemon, survey};
+use crate::exclude::Rules;
 use crate::fleet::Lease;
 use crate::ids::{JobId, LaneKey, ManifestId, SessionId, WorkerId};
 use crate::job::Stage;
 use crate::landing::Landed;
 use crate::manifest::Manifest;
 use crate::plan::parallel;
+use crate::products;
+use crate::roots::Project;
 use crate::sys::process::Exit;
 use crate::time::millis;
 use crate::toolchain;
@@ -31,6 +34,8 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) lease: Lease,
     pub(in crate::daemon) session: Option<SessionId>,
     pub(in crate::daemon) lane: Option<u16>,
+    /// The worker has said which lane it is.
+    pub(in crate::daemon) heard: bool,
     /// What the lane was believed to hold when the job began.
     pub(in crate::daemon) base: Option<ManifestId>,
     /// A lane of which a new one may be made.
@@ -47,6 +52,8 @@ pub(in crate::daemon) struct Attempt {
     pub(in crate::daemon) listed: usize,
     /// Sources that it removed.
     pub(in crate::daemon) gone: Vec<Name>,
+    /// It left more than was listed: the next job asks what the lane holds.
+    pub(in crate::daemon) in_doubt: bool,
     /// Products that did not come home because something newer stands here.
     pub(in crate::daemon) kept: Vec<Name>,
     /// What cargo would run, if it was asked.
@@ -82,6 +89,7 @@ impl Attempt {
             lease,
             session: None,
             lane: None,
+            heard: false,
             base: None,
             like: None,
             manifest,
@@ -92,6 +100,7 @@ impl Attempt {
             present: vec![],
             listed: 0,
             gone: vec![],
+            in_doubt: false,
             kept: vec![],
             program: None,
             cleaned: vec![],
@@ -103,6 +112,16 @@ impl Attempt {
             stopped_by: None,
             tail: vec![],
         }
+    }
+
+    /// Files that the job made where a source would be taken from, and that no worker may bring home:
+    /// they would steer the next job.
+    pub(in crate::daemon) fn stray(&self, rules: &Rules, project: &Project) -> Vec<Name> {
+        let made = self.produced.iter().filter(|p| p.changed).map(|p| &p.name);
+        made.filter(|name| products::is_guarded(&name.path))
+            .filter(|name| self.manifest.get(name).is_none() && rules.covers(project, name))
+            .cloned()
+            .collect()
     }
 
     /// Sources that the job wrote and that did not come home: they are sent again the next time.
@@ -189,7 +208,7 @@ impl Daemon {
             .identities
             .iter()
             .find(|i| i.tool == "rustc")
-            .and_then(|i| worker.toolchain(i));
+            .and_then(|i| worker.toolchain(i, survey.toolchain_name()));
         let slots = attempt.lease.slots();
         let mut argv = parallel::argv(&job.exec.argv, &survey.accepted, slots);
         if let Some(name) = pinned.filter(|name| !name.is_empty()) {

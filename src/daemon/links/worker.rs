@@ -4,6 +4,7 @@
 //! answer to "why did it not go there" all read it here.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use super::MasterId;
@@ -177,24 +178,29 @@ impl Worker {
             Some((since, why)) if now < *since + INSTALLS => return why.clone(),
             _ => {}
         }
-        let missing = identities.iter().find(|i| self.toolchain(i).is_none());
+        let missing = identities
+            .iter()
+            .find(|i| self.toolchain(i, OsStr::new("")).is_none());
         missing.map_or(String::new(), |i| {
             let first = i.text.lines().next().unwrap_or_default();
             format!("has no {} like ours ({first})", i.tool)
         })
     }
 
-    /// The worker's own name of the same tool: `rustc NAME` gives NAME, others the empty string.
-    pub(in crate::daemon) fn toolchain(&self, identity: &Identity) -> Option<&str> {
+    /// The worker's own name of the same tool: `rustc NAME` gives NAME, others the empty string. Of
+    /// toolchains with one compiler the one that is called as at home is meant: what is installed
+    /// beside the compiler may differ.
+    pub(in crate::daemon) fn toolchain(&self, identity: &Identity, home: &OsStr) -> Option<&str> {
         let tools = &self.facts.as_ref()?.tools;
         let same = tools
             .iter()
             .filter(|(_, text)| text.trim_end() == identity.text);
-        same.filter_map(|(name, _)| {
+        let mut names = same.filter_map(|(name, _)| {
             let (tool, rest) = name.split_once(' ').unwrap_or((name, ""));
             (tool == identity.tool).then_some(rest)
-        })
-        .next()
+        });
+        let first = names.clone().next();
+        names.find(|name| *name == home).or(first)
     }
 
     /// Ends the pause after a failed connection.

@@ -10,14 +10,23 @@ use crate::config::Retention;
 use crate::daemon::{Daemon, Report, start};
 use crate::error::{Error, Result};
 use crate::ids::{JobId, ManifestId};
-use crate::landing::{self, Chosen, Landing};
+use crate::landing::{self, Landing};
 use crate::lanebook::{self, Pen};
-use crate::manifest::Manifest;
+use crate::manifest::{Entry, Kind, Manifest};
 use crate::products::{self, MAX_LISTED, Memory};
 use crate::roots::Project;
 use crate::scan;
 use crate::wire::patch;
 use crate::wire::worker::{Collect, Fault, Name, Present, Produced, ToWorker, Want};
+
+/// What the crew makes of what a worker lists.
+pub(in crate::daemon) struct Chosen {
+    files: Vec<landing::Chosen>,
+    /// Sources that the job removed.
+    gone: Vec<Name>,
+    /// It left more than it listed.
+    unlisted: bool,
+}
 
 pub(in crate::daemon) enum Landed {
     More(Box<Landing>),
@@ -65,7 +74,17 @@ impl Daemon {
         let number = attempt.number;
         self.crew.submit(move || {
             let gone = products::gone(&present, &choice.manifest);
-            Report::Chosen(id, number, choice.choose(), gone)
+            let unlisted = products::is_unlisted(&present, &choice.produced, &choice.manifest);
+            let files = choice.choose();
+            Report::Chosen(
+                id,
+                number,
+                Chosen {
+                    files,
+                    gone,
+                    unlisted,
+                },
+            )
         });
     }
 
@@ -74,6 +93,9 @@ impl Daemon {
         let Some(attempt) = self.jobs.get_mut(&id).and_then(|j| j.attempt.as_mut()) else {
             return;
         };
+        if attempt.exit.is_none() {
+            return self.failed(id, Fault::Protocol, "a list of names before the exit");
+        }
         attempt.listed += present.names.len() + 1;
         attempt.present.push(present);
         if attempt.listed > MAX_LISTED {
@@ -81,20 +103,16 @@ impl Daemon {
         }
     }
 
-    pub(in crate::daemon) fn chosen(
-        &mut self,
-        id: JobId,
-        number: u64,
-        chosen: Vec<Chosen>,
-        gone: Vec<Name>,
-    ) {
+    pub(in crate::daemon) fn chosen(&mut self, id: JobId, number: u64, chosen: Chosen) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         let Some(attempt) = job.current(number) else {
             return;
         };
-        attempt.gone = gone;
+        attempt.gone = chosen.gone;
+        attempt.in_doubt = chosen.unlisted;
+        let chosen = chosen.files;
         if chosen.is_empty() {
             return self.brought(id, &landing::Landed::default());
         }
@@ -260,6 +278,7 @@ impl Daemon {
             return;
         };
         attempt.kept = landed.kept.iter().map(|(name, _)| name.clone()).collect();
+        let stray = attempt.stray(&survey.rules, &survey.project);
         let written = attempt.spoilt(landed);
         let gone = std::mem::take(&mut attempt.gone);
         let told = match products::may_write_sources(&survey.accepted) {
@@ -274,14 +293,27 @@ impl Daemon {
                 "'{name}' was {what} by the job, and is a source: it stays as it is here"
             ));
         }
+        for name in stray.iter().take(MOST_TOLD) {
+            let name = name.path.display();
+            job.remark(format!(
+                "'{name}' was made by the job, and may not come from a worker"
+            ));
+        }
         let spoilt = [written, gone].concat();
-        self.write_down(id, landed, &spoilt);
+        self.write_down(id, landed, &spoilt, stray);
         self.finish(id);
     }
 
     /// Remembers what came home and what the lane holds now, and has the worker believe it: a lane
     /// whose daemon was killed before this is one in doubt.
-    fn write_down(&mut self, id: JobId, landed: &landing::Landed, spoilt: &[Name]) {
+    /// `stray` is what stands there and not here.
+    fn write_down(
+        &mut self,
+        id: JobId,
+        landed: &landing::Landed,
+        spoilt: &[Name],
+        stray: Vec<Name>,
+    ) {
         let job = self.jobs.get_mut(&id).expect("BUG: brought without a job");
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
@@ -298,7 +330,15 @@ impl Daemon {
             let memory = memory.clone();
             self.crew.submit(move || remember(&record, &memory));
         }
-        let written = landed.sources(&survey.rules, &survey.project);
+        if attempt.in_doubt {
+            return;
+        }
+        let mut written = landed.sources(&survey.rules, &survey.project);
+        written.extend(
+            stray
+                .into_iter()
+                .map(|name| (name, Entry::unlike_any(Kind::File))),
+        );
         if !(written.is_empty() && spoilt.is_empty()) {
             let Ok(fresh) = start::random() else { return };
             attempt.holds = ManifestId(fresh);
@@ -359,7 +399,7 @@ struct Choice {
 }
 
 impl Choice {
-    fn choose(self) -> Vec<Chosen> {
+    fn choose(self) -> Vec<landing::Chosen> {
         let home = |name: &Name| scan::at(&self.project, name);
         let files = products::choose(
             &self.accepted,
@@ -374,7 +414,7 @@ impl Choice {
             let here = Some(&file).filter(|f| f.size >= patch::MIN_SIZE);
             let here = here.and_then(|f| home(&f.name));
             let had = here.and_then(|here| self.memory.base_of_patch(&file.name, &here));
-            Chosen { file, had }
+            landing::Chosen { file, had }
         };
         files.into_iter().map(with_base).collect()
     }

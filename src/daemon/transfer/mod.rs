@@ -20,7 +20,7 @@ use crate::landing::Landing;
 use crate::poll::Ready;
 use crate::wire::worker::Held;
 
-pub(super) use back::{Landed, remember};
+pub(super) use back::{Chosen, Landed, remember};
 pub(super) use bulk::Rescan;
 pub(super) use crates::Crates;
 pub(super) use order::Fed;

@@ -60,9 +60,6 @@ impl Daemon {
             attempt.base = Some(lane.holds);
             self.lanes.take(&worker, key, lane.number, id);
         }
-        if let Some((kin, number)) = attempt.like {
-            self.lanes.take(&worker, kin, number, id);
-        }
         self.send(id, &ToWorker::Open(open));
         if lane.is_some() {
             self.feed_from_base(id);
@@ -88,21 +85,23 @@ impl Daemon {
         let (Some(survey), Some(attempt)) = (&job.survey, &mut job.attempt) else {
             return;
         };
+        attempt.heard = true;
         if attempt.base.is_some() && base == Base::Holds {
             return;
         }
+        // It is the lane that was asked for, but our own record of it could not be read.
+        let unread = attempt.base.is_none() && attempt.lane == Some(number);
         let (worker, key) = (attempt.worker.clone(), survey.lane);
         // Whatever was prepared or sent for another content is void, here as on the worker.
         let resync = attempt.base.take().is_some();
-        let old = attempt.lane.replace(number);
-        self.lanes.free(id);
-        if let Some(old) = old {
+        if let Some(old) = attempt.lane.replace(number) {
+            self.lanes.free(id);
             self.lanes.forget(&worker, key, old);
         }
         attempt.number = fresh;
         attempt.manifest = survey.manifest.clone();
         attempt.transfer = Transfer::Idle;
-        if base == Base::Stale {
+        if base == Base::Stale || (unread && base == Base::Holds) {
             self.inherit(id);
             return self.ask_what_it_holds(id);
         }
@@ -248,7 +247,10 @@ impl Daemon {
         warn!("job {id}: {}", error.text());
         let attempt = self.attempt(id);
         attempt.base = None;
-        self.ask_what_it_holds(id);
+        // Else the lane is asked when it is known which it is.
+        if attempt.heard {
+            self.ask_what_it_holds(id);
+        }
     }
 
     /// Lets the crew go on as soon as the link has taken most of what was prepared.

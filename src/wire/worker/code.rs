@@ -5,7 +5,7 @@ use super::{
     Base, Collect, Facts, Fault, FromWorker, Held, Install, Keep, Kind, Name, Open, Present,
     Produced, Products, Program, Put, Resync, Run, Setting, ToWorker, Want,
 };
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::bytes::{Malformed, Parsed, Reader, Writer};
 use crate::ids::{LaneKey, ManifestId};
@@ -18,6 +18,9 @@ fn put_name(w: &mut Writer, name: &Name) {
 
 /// What the kernel takes (PATH_MAX).
 const LONGEST_NAME: usize = 4096;
+
+/// As long as a name in a directory may be.
+const LONGEST_PART: usize = 255;
 
 fn name(r: &mut Reader<'_>) -> Parsed<Name> {
     let name = Name {
@@ -447,14 +450,20 @@ impl FromWorker {
             18 => FromWorker::Program(get_program(&mut r)?),
             19 => FromWorker::Present(Present {
                 root: r.u8()?,
-                dir: r.path()?,
-                names: r.list(|r| Ok((r.os()?, r.flag()?)))?,
+                dir: fitting(r.path()?, LONGEST_NAME)?,
+                names: r.list(|r| Ok((fitting(r.os()?, LONGEST_PART)?, r.flag()?)))?,
             }),
             _ => return Err(Malformed),
         };
         r.end()?;
         Ok(message)
     }
+}
+
+fn fitting<T: AsRef<OsStr>>(text: T, longest: usize) -> Parsed<T> {
+    (text.as_ref().len() <= longest)
+        .then_some(text)
+        .ok_or(Malformed)
 }
 
 fn array(r: &mut Reader<'_>) -> Parsed<[u8; 16]> {
