@@ -675,6 +675,33 @@ fn masquerade_finds_the_real_tool_past_its_links() {
     assert!(gone.success() && !dirs[1].exists());
 }
 
+/// cmake writes down where it found the compiler: that was a link of ours, which no worker has, nor this
+/// machine after an uninstall.
+#[test]
+fn cmake_finds_no_link_of_ours() {
+    let home = home("cmake");
+    let links = home.0.join("links");
+    let made = home.rch(&["masquerade", "install", links.to_str().unwrap()]);
+    assert!({ made }.status().unwrap().success());
+    let project = home.0.join("c");
+    fs::create_dir_all(&project).unwrap();
+    let lists = "cmake_minimum_required(VERSION 3.16)\nproject(c C)\n";
+    fs::write(project.join("CMakeLists.txt"), lists).unwrap();
+    let mut cmake = Command::new(links.join("cmake"));
+    let out = home
+        .at_home(&mut cmake)
+        .env("PATH", format!("{}:/usr/bin:/bin", links.display()))
+        .args(["-B", "build", "-G", "Ninja"])
+        .current_dir(&project)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let cache = fs::read_to_string(project.join("build/CMakeCache.txt")).unwrap();
+    assert!(cache.contains("CMAKE_C_COMPILER:"), "{cache}");
+    assert!(!cache.contains(links.to_str().unwrap()), "{cache}");
+}
+
 #[test]
 fn a_session_gets_the_masquerade_folder_in_its_path() {
     let home = home("session");

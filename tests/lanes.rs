@@ -165,6 +165,15 @@ fn a_new_lane_starts_from_an_idle_one_of_the_project() {
     let said = remote(&home, &["cargo", "build"]);
     assert!(said.contains("Compiling first"), "{said}");
     assert!(said.contains("Compiling dep"), "{said}");
+    // Also for the one that was left: its roots are those of the first command again.
+    let manifest = home.project.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    write(
+        &manifest,
+        &text.replace("third = { path = \"../third\" }\n", ""),
+    );
+    let said = remote(&home, &["cargo", "build"]);
+    assert!(said.contains("Compiling first"), "{said}");
     let program = home.command("target/debug/sample").status().unwrap();
     assert!(program.success());
 }
@@ -392,6 +401,72 @@ fn a_source_that_a_test_removes_is_there_again() {
             assert!(logs.contains(&line), "{logs}");
         }
     }
+}
+
+/// What stood in the lane, and nowhere else, steered every later job.
+#[test]
+fn a_file_that_no_worker_may_bring_home_does_not_stay_there() {
+    let home = Home::new("stray");
+    sample_crate(&home.project);
+    write(
+        &home.project.join("tests/stray.rs"),
+        "use std::fs;\n#[test]\nfn stray() {\n    assert!(!std::path::Path::new(\".cargo/config.toml\").exists());\n    fs::create_dir_all(\".cargo\").unwrap();\n    fs::write(\".cargo/config.toml\", \"[env]\\nA = \\\"b\\\"\\n\").unwrap();\n}\n",
+    );
+    for _ in 0..2 {
+        remote(&home, &["cargo", "test", "--test", "stray"]);
+        assert!(!home.project.join(".cargo").exists());
+        let job = last(&home).id.to_string();
+        let logs = home.rch(&["logs", &job]).output().unwrap();
+        let logs = String::from_utf8(logs.stderr).unwrap();
+        let line =
+            "rch: '.cargo/config.toml' was made by the job, and may not come from a worker\n";
+        assert!(logs.contains(line), "{logs}");
+    }
+}
+
+/// Tests that are told to write their expectations anew did so where nobody saw it.
+#[test]
+fn tests_that_are_to_change_sources_run_here() {
+    let home = Home::new("bless");
+    sample_crate(&home.project);
+    write(&home.project.join("tests/golden.txt"), "old");
+    write(
+        &home.project.join("tests/golden.rs"),
+        "#[test]\nfn update() { std::fs::write(\"tests/golden.txt\", \"new\").unwrap(); }\n",
+    );
+    let argv = ["exec", "--", "cargo", "test", "--test", "golden"];
+    let mut test = home.rch(&argv);
+    let output = test.env("UPDATE_EXPECT", "1").output().unwrap();
+    assert!(output.status.success(), "{}", home.story(&argv, &output));
+    let golden = fs::read_to_string(home.project.join("tests/golden.txt"));
+    assert_eq!(golden.unwrap(), "new");
+}
+
+/// As with the hook: what is fed to a build is data, and a worker's build had none.
+#[test]
+fn a_build_that_is_fed_runs_here() {
+    use std::io::Write;
+    let home = Home::new("fed");
+    write(&home.project.join("Makefile"), "all:\n\t@cat\n");
+    write(&home.project.join("data"), "from a file\n");
+    let file = fs::File::open(home.project.join("data")).unwrap();
+    let mut make = home.rch(&["exec", "--", "make"]);
+    assert_eq!(make.stdin(file).output().unwrap().stdout, b"from a file\n");
+    let (read_end, mut write_end) = std::io::pipe().unwrap();
+    write_end.write_all(b"from a pipe\n").unwrap();
+    drop(write_end);
+    let mut make = home.rch(&["exec", "--", "make"]);
+    assert_eq!(
+        make.stdin(read_end).output().unwrap().stdout,
+        b"from a pipe\n"
+    );
+    // One that is open and says nothing is what agents have.
+    let (read_end, _write_end) = std::io::pipe().unwrap();
+    write(&home.project.join("Makefile"), "all:\n\t@echo there\n");
+    let mut make = home.rch(&["exec", "--", "make"]);
+    let make = make.env("RCH_REQUIRE_REMOTE", "1").stdin(read_end);
+    assert_eq!(make.output().unwrap().stdout, b"there\n");
+    assert_eq!(home.status().jobs.len(), 1);
 }
 
 /// A `make` whose large program is on its way home.

@@ -211,3 +211,13 @@ fn the_toolchain_is_where_it_is_at_home() {
         assert!(!done.stderr.contains("pinned"), "{}", done.stderr);
     }
 }
+
+/// Every shell says where it is, and many a Makefile asks; over ssh that was the login directory.
+#[test]
+fn a_job_is_told_where_it_is() {
+    let (_worker, home) = start("pwd");
+    let lay = |dir: &Path| write(&dir.join("Makefile"), "all:\n\t@echo $(PWD) $$PWD\n");
+    let pwd = home.project.to_str().unwrap().to_owned();
+    let done = compare_with(&home, &lay, &["make"], &binary, &[("PWD", &pwd)]);
+    assert_eq!(done.stdout, format!("{pwd} {pwd}"));
+}

@@ -183,6 +183,8 @@ fn environment(lane: &Lane, run: &Run, confined: bool) -> Vec<(OsString, OsStrin
         set(&mut env, "RUSTUP_HOME".into(), toolchain.home.into());
         set(&mut env, "RUSTUP_TOOLCHAIN".into(), toolchain.name.into());
     }
+    // As every shell has it, and many a Makefile asks for it.
+    set(&mut env, "PWD".into(), run.cwd.clone().into());
     // A tool that is a link to `rch` (masquerade) must not send a part of this job away again.
     set(&mut env, "RCH_BYPASS".into(), "1".into());
     env

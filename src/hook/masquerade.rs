@@ -20,6 +20,10 @@ use crate::{exit, paths};
 
 const GUARD: &str = "RCH_MASQUERADE";
 
+/// Tools that write down where they found the others: they are to find the real ones, as the path of our
+/// links means nothing on a worker, nor here after an uninstall.
+const RECORDS: [&str; 2] = ["cmake", "meson"];
+
 /// If the program was called by a tool's name: does what that tool would, and answers the status.
 pub fn called(args: &[OsString]) -> Option<i32> {
     let name = Path::new(args.first()?).file_name()?;
@@ -60,13 +64,30 @@ fn become_real(name: &OsStr, rest: &[OsString]) -> i32 {
         return exit::NOT_FOUND;
     };
     // By its whole path: gcc looks along PATH for its own name to find its parts, and would find us.
-    let err = Command::new(&real).args(rest).env(GUARD, "1").exec();
+    let mut real_one = Command::new(&real);
+    real_one.args(rest).env(GUARD, "1");
+    if RECORDS.iter().any(|tool| name == *tool)
+        && let Some(path) = path_without_us(name)
+    {
+        real_one.env("PATH", path);
+    }
+    let err = real_one.exec();
     complain(&Error::path("run", &real, &err));
     exit::FAILED
 }
 
 fn complain(err: &Error) {
     let _ = writeln!(std::io::stderr(), "rch: {err}");
+}
+
+/// PATH without the folders in which `name` is one of our links.
+fn path_without_us(name: &OsStr) -> Option<OsString> {
+    let us = std::fs::metadata("/proc/self/exe").ok()?;
+    let path = std::env::var_os("PATH")?;
+    let is_ours = |dir: &PathBuf| {
+        std::fs::metadata(dir.join(name)).is_ok_and(|m| (m.dev(), m.ino()) == (us.dev(), us.ino()))
+    };
+    std::env::join_paths(std::env::split_paths(&path).filter(|dir| !is_ours(dir))).ok()
 }
 
 /// The first program called `name` along PATH that is not us.

@@ -89,21 +89,40 @@ const SECRET: &[&str] = &[
     "PRIVATE_KEY",
 ];
 
-/// The worker's own, whoever sets them.
+/// As `SECRET`, where it is a whole part of the name (`STRIPE_KEY`).
+const SECRET_PARTS: &[&str] = &[
+    "AUTH",
+    "COOKIE",
+    "DSN",
+    "KEY",
+    "PASS",
+    "PASSPHRASE",
+    "PAT",
+    "PWD",
+    "WEBHOOK",
+];
+
+/// The worker's own, or of no use to it, whoever sets them.
 const PLACES: &[&str] = &[
     "CARGO_HOME",
+    "DISPLAY",
+    "HISTFILE",
     "HOME",
     "LOGNAME",
     "MAKEFLAGS",
     "MFLAGS",
     "OLDPWD",
     "PATH",
+    "PROMPT_COMMAND",
+    "PS1",
     "PWD",
     "RUSTUP_HOME",
     "SHELL",
     "SHLVL",
     "TMPDIR",
     "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
     "_",
 ];
 
@@ -124,7 +143,21 @@ pub fn may_travel(name: &str) -> bool {
         || upper.starts_with("CARGO_PKG_")
         || PLACES.contains(&name)
         || CARGO_OWN.contains(&name)
-        || SECRET.iter().any(|s| upper.contains(s)))
+        || SECRET.iter().any(|s| upper.contains(s))
+        || upper.split('_').any(|part| SECRET_PARTS.contains(&part)))
+}
+
+/// Whether the value is an address with a password in it: `scheme://user:password@host`.
+fn holds_password(value: &OsStr) -> bool {
+    let text = value.to_string_lossy();
+    let addresses = text.split("://").skip(1);
+    addresses
+        .filter_map(|rest| rest.split(['/', ' ', '?']).next())
+        .any(|authority| {
+            authority
+                .rsplit_once('@')
+                .is_some_and(|(user, _)| user.contains(':'))
+        })
 }
 
 /// The variables that go with a job. `own` names those the command set itself; `allow` is the
@@ -142,6 +175,7 @@ pub fn travelling(
     };
     env.iter()
         .filter(|(name, _)| name.to_str().is_some_and(|n| wanted(n) && may_travel(n)))
+        .filter(|(_, value)| !holds_password(value))
         .cloned()
         .collect()
 }
@@ -230,6 +264,24 @@ mod tests {
                 "LC_ALL",
                 "CLAUDECODE"
             ]
+        );
+    }
+
+    #[test]
+    fn names_and_values_that_look_like_credentials_stay() {
+        let env = [
+            ("STRIPE_KEY", "x"),
+            ("NPM_AUTH", "x"),
+            ("DB_PWD", "x"),
+            ("SENTRY_DSN", "x"),
+            ("DATABASE_URL", "postgres://me:secret@db/app"),
+            ("OTHER_URL", "postgres://me@db/app?x=a:b@c"),
+            ("KEYBOARD", "x"),
+            ("PATTERN", "a:b@c"),
+        ];
+        assert_eq!(
+            names(&env, &[], &["*"]),
+            ["OTHER_URL", "KEYBOARD", "PATTERN"]
         );
     }
 

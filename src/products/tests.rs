@@ -303,3 +303,44 @@ fn what_is_home_already_is_not_fetched() {
     };
     assert_eq!(choose(&memory, Some(edited)), 1);
 }
+
+#[test]
+fn what_stands_tells_what_is_gone_and_what_came_from_elsewhere() {
+    let name = |path: &str| Name {
+        root: 0,
+        path: path.into(),
+    };
+    let source = |path: &str, kind: crate::manifest::Kind| (name(path), Entry::unlike_any(kind));
+    use crate::manifest::Kind::{Dir, File};
+    let sources = Manifest::new(
+        vec![
+            source("a", Dir),
+            source("a/1", File),
+            source("a/2", File),
+            source("b", Dir),
+            source("b/3", File),
+            source("c", File),
+        ],
+        0,
+    );
+    let present = |dir: &str, names: &[(&str, bool)]| Present {
+        root: 0,
+        dir: dir.into(),
+        names: names.iter().map(|(n, d)| (n.into(), *d)).collect(),
+    };
+    // `b` is gone, `c` a directory; of `a` nothing was said.
+    let all = [present("", &[("a", true)]), present("", &[("c", true)])];
+    assert_eq!(gone(&all, &sources), [name("b"), name("c")]);
+    let all = [present("a", &[("2", false), ("new", false)])];
+    assert_eq!(gone(&all, &sources), [name("a/1")]);
+    assert!(gone(&[], &sources).is_empty());
+    // A new directory with a new file is one; `b` under another name is not.
+    let made = [produced("d/new", true)];
+    let new = [present("", &[("d", true)]), present("d", &[("new", false)])];
+    assert!(!is_unlisted(&new, &made, &sources));
+    let moved = [present("", &[("d", true)]), present("d", &[("3", false)])];
+    assert!(is_unlisted(&moved, &made, &sources));
+    let deep = [present("d", &[("below", true)])];
+    assert!(is_unlisted(&deep, &made, &sources));
+    assert!(!is_unlisted(&all, &[], &sources));
+}

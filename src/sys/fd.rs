@@ -143,6 +143,24 @@ pub fn write_all(fd: impl AsFd, mut buf: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether something stands in a pipe, socket or file that a reader would get now; of a terminal or a
+/// device it is not known, and the answer is no.
+pub fn has_input(fd: impl AsFd) -> bool {
+    let raw = fd.as_fd().as_raw_fd();
+    let Ok(stat) = super::fs::fstat(&fd) else {
+        return false;
+    };
+    if stat.is_file() {
+        // SAFETY: lseek touches no memory of ours.
+        let at = unsafe { libc::lseek(raw, 0, libc::SEEK_CUR) };
+        return u64::try_from(at).is_ok_and(|at| at < stat.size);
+    }
+    let mut waiting: libc::c_int = 0;
+    let is_stream = matches!(stat.mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFSOCK);
+    // SAFETY: `waiting` is live, and what FIONREAD writes.
+    is_stream && unsafe { libc::ioctl(raw, libc::FIONREAD, &raw mut waiting) } == 0 && waiting > 0
+}
+
 /// One descriptor to wait for, and what was found.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -236,6 +254,22 @@ mod tests {
         let (_c, d) = pipe().unwrap();
         assert!(same_file(&b, b.try_clone().unwrap()));
         assert!(!same_file(&b, &d));
+    }
+
+    #[test]
+    fn input_is_what_a_reader_would_get() {
+        let (read_end, write_end) = pipe().unwrap();
+        assert!(!has_input(&read_end));
+        write(&write_end, b"x").unwrap();
+        assert!(has_input(&read_end));
+        read(&read_end, &mut [0; 8]).unwrap();
+        drop(write_end);
+        assert!(!has_input(&read_end));
+        assert!(!has_input(std::fs::File::open("/dev/zero").unwrap()));
+        let file = std::fs::File::open(file!()).unwrap();
+        assert!(has_input(&file));
+        std::io::copy(&mut &file, &mut std::io::sink()).unwrap();
+        assert!(!has_input(&file));
     }
 
     /// Standard output is non-blocking when the agent's own loop has made it so, and more than a pipe

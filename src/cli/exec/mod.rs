@@ -23,7 +23,7 @@ use super::grid::bytes;
 use super::out::{self, Fail, Look, clean};
 use super::parse::Given;
 use super::status::count;
-use crate::classify;
+use crate::classify::{self, Kind, Refusal};
 use crate::client::Daemon;
 use crate::config::Config;
 use crate::config::vars::is_on;
@@ -56,24 +56,30 @@ pub fn main(given: &Given, argv: &[OsString]) -> i32 {
         let fail = Fail::usage(error.hint("'rch exec --help' explains it"));
         return out::finish(&Look::here(given), "exec", Err(fail));
     }
-    if let Err(refusal) = classify::argv(argv) {
-        // The command as a whole need not be named twice.
-        let about_all = argv[0].to_str() == Some(refusal.word.as_str());
-        let why = match about_all {
-            true => refusal.why.text().into(),
-            false => refusal.to_string(),
-        };
-        let text = format!("'{}' is not sent away: {why}", argv[0].display());
-        let error = Error::new(text).hint("run it without 'rch exec'");
-        let fail = Fail::new(exit::NOT_COMPILE, "usage", error);
-        return out::finish(&Look::here(given), "exec", Err(fail));
-    }
-    Run::new(argv, given).go()
+    let kind = match classify::argv(argv) {
+        Ok(accepted) => accepted.kind,
+        Err(refusal) => return refuse(given, argv, &refusal),
+    };
+    Run::new(argv, kind, given).go()
+}
+
+fn refuse(given: &Given, argv: &[OsString], refusal: &Refusal) -> i32 {
+    // The command as a whole need not be named twice.
+    let about_all = argv[0].to_str() == Some(refusal.word.as_str());
+    let why = match about_all {
+        true => refusal.why.text().into(),
+        false => refusal.to_string(),
+    };
+    let text = format!("'{}' is not sent away: {why}", argv[0].display());
+    let error = Error::new(text).hint("run it without 'rch exec'");
+    let fail = Fail::new(exit::NOT_COMPILE, "usage", error);
+    out::finish(&Look::here(given), "exec", Err(fail))
 }
 
 /// One command on its way.
 struct Run<'a> {
     argv: &'a [OsString],
+    kind: Kind,
     cwd: PathBuf,
     config: Config,
     look: Look,
@@ -82,11 +88,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(argv: &'a [OsString], given: &Given) -> Run<'a> {
+    fn new(argv: &'a [OsString], kind: Kind, given: &Given) -> Run<'a> {
         let cwd = origin::cwd();
         let (config, _) = Config::load(&cwd, |name| std::env::var(name).ok());
         Run {
             argv,
+            kind,
             cwd,
             config,
             look: look(given),
@@ -135,6 +142,13 @@ impl<'a> Run<'a> {
         // executed, which then has it closed as the agent meant it.
         if fd::is_cloexec(io::stdout()) || fd::is_cloexec(io::stderr()) {
             return Some("an output stream is closed");
+        }
+        // A program that `cargo run` starts is started here, with what is its own.
+        if self.kind != Kind::Run && fd::has_input(io::stdin()) {
+            return Some("its standard input is data");
+        }
+        if self.kind == Kind::Test && origin::updates_sources() {
+            return Some("it is to change sources");
         }
         self.config
             .general

@@ -174,3 +174,18 @@ fn a_path_that_climbs_is_malformed() {
         assert_eq!(FromWorker::decode(frame), Err(Malformed), "{path}");
     }
 }
+
+#[test]
+fn a_name_that_no_directory_could_hold_is_malformed() {
+    for (len, fits) in [(255, true), (256, false)] {
+        let mut out = Vec::new();
+        FromWorker::Present(Present {
+            root: 0,
+            dir: "d".into(),
+            names: vec![("n".repeat(len).into(), false)],
+        })
+        .encode(&mut out);
+        let (frame, _) = wire::split(&out).unwrap().unwrap();
+        assert_eq!(FromWorker::decode(frame).is_ok(), fits);
+    }
+}
