@@ -36,27 +36,30 @@ fn last(path: &Path) -> &[u8] {
 
 /// False for names that no rule below is about.
 fn may_be(name: &[u8]) -> bool {
-    matches!(name.first(), Some(b'.' | b'_' | b'c' | b'i'))
-        || name.ends_with(b".pem")
-        || name.ends_with(b".key")
+    matches!(name.first(), Some(b'.' | b'_' | b'c' | b'i')) || has_secret_ending(name)
+}
+
+/// Keys as OpenSSL, browsers and Java keep them.
+fn has_secret_ending(name: &[u8]) -> bool {
+    let endings: [&[u8]; 4] = [b".pem", b".key", b".p12", b".pfx"];
+    endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether the name alone says so.
 pub fn is_secret_name(path: &Path) -> bool {
     let name = last(path);
-    let in_cargo = || {
-        path.parent()
-            .and_then(Path::file_name)
-            .is_some_and(|dir| dir == ".cargo")
+    let is_in = |dir: &str| {
+        let parent = path.parent().and_then(Path::file_name);
+        parent.is_some_and(|name| name == dir)
     };
     match name {
         b".env.example" => false,
-        b".env" | b".netrc" | b"_netrc" | b".git-credentials" => true,
-        b"credentials" | b"credentials.toml" => in_cargo(),
+        b".env" | b".netrc" | b"_netrc" | b".git-credentials" | b".pgpass" => true,
+        b"credentials" => is_in(".cargo") || is_in(".aws"),
+        b"credentials.toml" => is_in(".cargo"),
         _ => {
             name.starts_with(b".env.")
-                || name.ends_with(b".pem")
-                || name.ends_with(b".key")
+                || has_secret_ending(name)
                 || SSH_KEYS.iter().any(|key| key.as_bytes() == name)
         }
     }

@@ -89,6 +89,11 @@ fn sixteen_identical_builds_are_one() {
     }
     assert_eq!(fleet.status().totals.remote, 1);
     assert_eq!(fleet.status().workers[0].jobs_done, 1);
+    // Whichever number an agent has read somewhere: it is the one job's record.
+    for number in 1..=16 {
+        let mut logs = fleet.home.rch(&["logs", &number.to_string()]);
+        assert_eq!(text(&logs.output().unwrap().stdout), "begun\nover\n");
+    }
     fleet.quiet();
 }
 

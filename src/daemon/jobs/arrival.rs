@@ -137,6 +137,7 @@ impl Daemon {
         if let Some(twin) = self.jobs.get_mut(&twin) {
             twin.subscribers.extend(job.subscribers);
         }
+        spool::share(&self.cache.join("jobs"), twin, id);
         self.event(format_args!("job {id}: the same as {twin}, shared"));
     }
 }
