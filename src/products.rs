@@ -40,11 +40,15 @@ pub fn collect(
         (Some(cargo), Tool::Cargo) => {
             let words = Words::of_cargo(argv);
             let wanted = wanted(accepted.kind, &words);
-            if config.artifacts == "full" && wanted != Wanted::Nothing {
+            let mut dirs = if config.artifacts == "full" && wanted != Wanted::Nothing {
                 whole(cargo)
             } else {
                 of_cargo(wanted, &words, cargo)
-            }
+            };
+            // The report whose place cargo prints.
+            let timings = cargo.target_dir.join("cargo-timings");
+            dirs.extend(asks_for_timings(argv).then_some(deep(timings)));
+            dirs
         }
         _ => vec![],
     };
@@ -54,6 +58,14 @@ pub fn collect(
         changed: true,
         products,
     }
+}
+
+fn asks_for_timings(argv: &[OsString]) -> bool {
+    let mut own = argv.iter().take_while(|word| *word != "--");
+    own.any(|word| {
+        let word = word.as_encoded_bytes();
+        word == b"--timings" || word.starts_with(b"--timings=")
+    })
 }
 
 /// `transfer.artifacts = "full"`: everything, so that a local build finds itself fresh.

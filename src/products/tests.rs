@@ -60,7 +60,8 @@ fn listed(kind: Kind, command: &str, project: &Project) -> Vec<String> {
 #[test]
 fn the_directories_of_each_kind() {
     let here = project(&[]);
-    let table: [(Kind, &str, &[&str]); 13] = [
+    let table: [(Kind, &str, &[&str]); 14] = [
+        (Kind::Check, "cargo check --timings", &["cargo-timings…"]),
         (Kind::Build, "cargo build", &["debug", "debug/examples"]),
         (Kind::Build, "cargo b -r", &["release", "release/examples"]),
         (
