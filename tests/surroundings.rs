@@ -189,6 +189,22 @@ fn a_toolchain_is_known_by_what_it_is() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
 }
 
+/// As some installers lay it out: showing rustup's home would have hidden cargo's.
+#[test]
+fn a_cargo_home_in_rustups_is_not_hidden() {
+    let (_worker, home) = start("within");
+    sample_crate(&home.project);
+    let output = home.command("rustc").args(["--print", "sysroot"]).output();
+    let sysroot = String::from_utf8(output.unwrap().stdout).unwrap();
+    let rustup = Path::new(sysroot.trim()).ancestors().nth(2).unwrap();
+    let mut build = home.rch(&["exec", "--", "cargo", "build"]);
+    build.env("CARGO_HOME", rustup.join("rch-nobody"));
+    let output = build.env("RCH_REQUIRE_REMOTE", "1").output().unwrap();
+    let story = home.story(&["cargo", "build"], &output);
+    assert_eq!(output.status.code(), Some(0), "{story}");
+    assert!(!rustup.join("rch-nobody").exists());
+}
+
 /// cargo prints where the compiler is, and build scripts get to know it; on a worker it is elsewhere, and
 /// may have another name.
 #[test]

@@ -191,16 +191,7 @@ impl Worker {
     /// toolchains with one compiler the one that is called as at home is meant: what is installed
     /// beside the compiler may differ.
     pub(in crate::daemon) fn toolchain(&self, identity: &Identity, home: &OsStr) -> Option<&str> {
-        let tools = &self.facts.as_ref()?.tools;
-        let same = tools
-            .iter()
-            .filter(|(_, text)| text.trim_end() == identity.text);
-        let mut names = same.filter_map(|(name, _)| {
-            let (tool, rest) = name.split_once(' ').unwrap_or((name, ""));
-            (tool == identity.tool).then_some(rest)
-        });
-        let first = names.clone().next();
-        names.find(|name| *name == home).or(first)
+        same_tool(&self.facts.as_ref()?.tools, identity, home)
     }
 
     /// Ends the pause after a failed connection.
@@ -220,5 +211,48 @@ impl Worker {
             .map(|(_, at)| *at)
             .filter(|at| self.conf.enabled && *at > now);
         masters.chain(retry).min()
+    }
+}
+
+fn same_tool<'a>(
+    tools: &'a [(String, String)],
+    identity: &Identity,
+    home: &OsStr,
+) -> Option<&'a str> {
+    let same = tools
+        .iter()
+        .filter(|(_, text)| text.trim_end() == identity.text);
+    let mut names = same.filter_map(|(name, _)| {
+        let (tool, rest) = name.split_once(' ').unwrap_or((name, ""));
+        (tool == identity.tool).then_some(rest)
+    });
+    let first = names.clone().next();
+    names.find(|name| *name == home).or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other one of two with the same compiler had no standard library for the target.
+    #[test]
+    fn of_equal_toolchains_the_one_called_as_at_home_is_meant() {
+        let tool = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let tools = [
+            tool("gcc", "14"),
+            tool("rustc 1.95.0", "r\n"),
+            tool("rustc nightly", "n\n"),
+            tool("rustc stable", "r\n"),
+        ];
+        let identity = |tool: &str, text: &str| Identity {
+            tool: tool.into(),
+            text: text.into(),
+        };
+        let named = |i: &Identity, home| same_tool(&tools, i, OsStr::new(home)).map(str::to_owned);
+        let rustc = identity("rustc", "r");
+        assert_eq!(named(&rustc, "stable").as_deref(), Some("stable"));
+        assert_eq!(named(&rustc, "mine").as_deref(), Some("1.95.0"));
+        assert_eq!(named(&identity("rustc", "x"), "stable"), None);
+        assert_eq!(named(&identity("gcc", "14"), "").as_deref(), Some(""));
     }
 }
