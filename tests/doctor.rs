@@ -40,6 +40,17 @@ fn a_real_build_proves_that_a_worker_works() {
     assert_eq!(at(&found, "rewrite")[1], "ok");
     assert_eq!(at(&found, "hook")[1], "note");
     assert!(!home.path().join(".cache/rch/doctor").exists());
+    // An empty folder says of no agent that it is used.
+    std::fs::create_dir_all(home.path().join(".codex")).unwrap();
+    let mask = ["hook", "install", "--masquerade"];
+    let installed = home.rch(&mask).output().unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    let (found, _) = examine(&home);
+    let hook = at(&found, "hook");
+    assert!(
+        hook[1] == "ok" && hook[2].contains("links named as compilers"),
+        "{hook:?}"
+    );
     let installed = home.rch(&["hook", "install"]).output().unwrap();
     assert!(installed.status.success(), "{installed:?}");
     let (found, _) = examine(&home);
@@ -65,6 +76,20 @@ fn what_keeps_work_here_is_found_with_its_remedy() {
         trial[3].contains("rch config set compilation.local_kinds"),
         "{trial:?}"
     );
+    // It was told like a matter of taste, and the trial's hint led elsewhere.
+    write(&config, "[compilation]\nbuild_slots = \"four\"\n");
+    let (found, _) = examine(&home);
+    let place = format!("{}:2:", config.display());
+    for step in ["files", "trial local"] {
+        let broken = at(&found, step);
+        assert_eq!(broken[1], "wrong", "{broken:?}");
+        assert!(broken[2].starts_with(&place), "{broken:?}");
+        assert!(broken[3].starts_with("correct it; "), "{broken:?}");
+    }
+    write(&config, "[compilation]\nbiuld_slots = 4\n");
+    let (found, status) = examine(&home);
+    assert_eq!(at(&found, "files")[1], "note");
+    assert_eq!(status, Some(0), "{found:?}");
     std::fs::remove_file(&config).unwrap();
 
     let drained = home.rch(&["workers", "drain", "local"]).output().unwrap();
@@ -165,7 +190,6 @@ fn what_loosens_or_doubles_the_daemon_is_found() {
     };
     let started = home.rch(&["daemon", "start"]).output().unwrap();
     assert!(started.status.success(), "{started:?}");
-    mode(&home.path().join(".cache/rch"), 0o777);
     let second = home.path().join("second.sock");
     let mut rchd = home.command(common::bin("rchd").to_str().unwrap());
     let mut rchd = rchd
@@ -175,6 +199,7 @@ fn what_loosens_or_doubles_the_daemon_is_found() {
         .spawn()
         .unwrap();
     common::wait_for("a second daemon", || second.exists().then_some(()));
+    mode(&home.path().join(".cache/rch"), 0o777);
     let (found, _) = examine(&home);
     rchd.kill().unwrap();
     rchd.wait().unwrap();
@@ -183,6 +208,32 @@ fn what_loosens_or_doubles_the_daemon_is_found() {
     assert!(socket[3].starts_with("chmod 700 "), "{socket:?}");
     let daemon = at(&found, "daemon");
     assert_eq!(daemon[3], format!("kill {}", rchd.id()), "{daemon:?}");
+}
+
+/// Whoever made the folder, a daemon closes it; a folder that the user named for the socket it leaves.
+#[test]
+fn the_daemon_closes_its_folder_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new("doctor-closed");
+    let [ours, named] = [".cache/rch", "named"].map(|dir| home.path().join(dir));
+    for dir in [&ours, &named] {
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let config = home.path().join(".config/rch/config.toml");
+    let socket = named.join("s");
+    write(
+        &config,
+        &format!("[general]\nsocket_path = \"{}\"\n", socket.display()),
+    );
+    let started = home.rch(&["daemon", "start"]).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let mode = |dir: &std::path::Path| dir.metadata().unwrap().permissions().mode() & 0o777;
+    let modes = (mode(&ours), mode(&named));
+    // It listens where the home does not look for it at its end.
+    let stopped = home.rch(&["daemon", "stop"]).output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(modes, (0o700, 0o755));
 }
 
 /// ssh refuses a key that others may read, and no job would go; that was told like a matter of taste.

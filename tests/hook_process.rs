@@ -479,8 +479,16 @@ fn uninstall_gives_back_what_was() {
         run(&["install", "--agent", agent]);
         assert_eq!(files(dir).len(), 1, "there was nothing to keep");
         run(&["uninstall", "--agent", agent]);
-        assert!(files(dir).is_empty(), "{agent}: {:?}", files(dir));
+        // A folder left empty made doctor believe that the agent is used here.
+        assert!(!home.0.join(dir).exists(), "{agent}: {:?}", files(dir));
     }
+    let theirs = home.0.join(".codex/config.toml");
+    fs::create_dir(home.0.join(".codex")).unwrap();
+    fs::write(&theirs, "").unwrap();
+    run(&["install", "--agent", "codex"]);
+    run(&["uninstall", "--agent", "codex"]);
+    assert!(theirs.exists());
+    fs::create_dir(home.0.join(".claude")).unwrap();
     let file = home.0.join(".claude/settings.json");
     for was in [
         "",
@@ -718,6 +726,9 @@ fn a_session_gets_the_masquerade_folder_in_its_path() {
             && !text.contains("PreToolUse"),
         "{text}"
     );
+    // It said that nothing is installed.
+    let status = said(home.rch(&["hook", "status"]).output().unwrap());
+    assert!(status.starts_with("claude   masquerade  "), "{status}");
     let env = home.0.join("env");
     assert!(
         home.rch(&["hook", "session-start"])

@@ -230,6 +230,38 @@ fn parts_of_a_page() {
     );
 }
 
+/// The README shows pages as they are, folded lines and all.
+#[test]
+fn the_pages_of_the_readme() {
+    let readme = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let mut status = busy();
+    let mut running = status.jobs.remove(0);
+    running.subscribers = 3;
+    (status.jobs, status.totals.local_reasons) = (vec![running], vec![]);
+    (status.totals.cancelled, status.totals.local) = (0, 0);
+    status.workers = vec![
+        worker("css", "up", 12, 32),
+        worker("spare", "drained", 0, 32),
+    ];
+    let probe = Probe {
+        id: "css".into(),
+        ok: true,
+        latency_ms: 12.3,
+        slots: 32,
+        paths_identical: true,
+        free_mib: 1 << 20,
+        version: VERSION.into(),
+        tools: ["rust 1.95.0", "gcc 12.2.0", "make 4.3", "cmake 3.25.1"]
+            .map(String::from)
+            .into(),
+        ..Probe::default()
+    };
+    for text in [page(&PLAIN, &status, ALL), probed(&PLAIN, &probe)] {
+        assert!(readme.contains(&text), "not in the README:\n{text}");
+    }
+}
+
 #[test]
 fn an_empty_fleet() {
     let status = Status {

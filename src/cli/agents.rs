@@ -38,8 +38,8 @@ pub fn examine(config: &Config) -> Vec<Finding> {
 fn installed((name, title, agent): (&str, &str, Agent)) -> Option<Finding> {
     let rch = std::fs::read_link("/proc/self/exe").ok()?;
     let files = [agent.file(false), agent.file(true)];
-    let used = files[0].parent().is_some_and(Path::is_dir);
-    let mut others = vec![];
+    let used = files[0].parent().is_some_and(holds_something);
+    let (mut others, mut masked) = (vec![], None);
     for file in &files {
         let settings = match install::load(file) {
             Ok((_, settings)) => settings,
@@ -54,6 +54,16 @@ fn installed((name, title, agent): (&str, &str, Agent)) -> Option<Finding> {
             let text = format!("{title} calls it, by '{}'", file.display());
             return Some(rival(text, &others));
         }
+        if masked.is_none() && install::masks(&settings, &rch.to_string_lossy()) {
+            masked = Some(file);
+        }
+    }
+    if let Some(file) = masked {
+        let text = format!(
+            "{title}'s sessions put links named as compilers into PATH, by '{}'",
+            file.display()
+        );
+        return Some(ok("hook", text));
     }
     // Another rch than this one: moved, or a second installation.
     let stale = others
@@ -69,6 +79,11 @@ fn installed((name, title, agent): (&str, &str, Agent)) -> Option<Finding> {
         let text = format!("{title} is used here without rch's hook");
         note("hook", text, format!("rch hook install --agent {name}"))
     })
+}
+
+/// An agent that is used leaves files in its folder; an empty one may be anybody's.
+fn holds_something(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// A second hook that sees the same commands may rewrite them too.

@@ -103,6 +103,13 @@ pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     (out, fleet.workers)
 }
 
+/// Those because of which every command here stays here: what a broken file was to say is not known.
+pub fn keeping() -> Vec<Complaint> {
+    let mut all = settings().complaints;
+    all.retain(|c| !c.is_harmless());
+    all
+}
+
 /// Preferred workers that do not exist.
 fn strangers(settings: &Settings, workers: &[Worker]) -> Vec<Complaint> {
     let ids = || workers.iter().map(|w| w.id.as_str());

@@ -148,7 +148,12 @@ fn examine(look: &Look) -> Vec<Finding> {
 
 fn files() -> Vec<Finding> {
     let (faults, workers) = config_command::in_files();
-    let mut found: Vec<Finding> = faults.iter().map(|f| fault(Verdict::Note, f)).collect();
+    let keeping = config_command::keeping();
+    let weighed = |f: &Complaint| match keeping.contains(f) {
+        true => fault(Verdict::Wrong, f),
+        false => fault(Verdict::Note, f),
+    };
+    let mut found: Vec<Finding> = faults.iter().map(weighed).collect();
     for worker in &workers {
         let used = worker.enabled && worker.transport == Transport::Ssh;
         let verdict = if used { Verdict::Wrong } else { Verdict::Note };
@@ -162,9 +167,13 @@ fn files() -> Vec<Finding> {
 
 fn fault(verdict: Verdict, fault: &Complaint) -> Finding {
     let (text, hint) = fault.parts();
+    let otherwise = match verdict {
+        Verdict::Wrong => "correct it; until then every command runs here",
+        _ => "correct it",
+    };
     Finding {
         verdict,
-        ..note("files", text, hint.unwrap_or("correct it"))
+        ..note("files", text, hint.unwrap_or(otherwise))
     }
 }
 

@@ -9,6 +9,7 @@ use super::parse::Call;
 use super::status::latency;
 use super::workers::named;
 use super::{Outcome, link, status};
+use crate::config::Complaint;
 use crate::wire::client::Ask;
 use crate::wire::status::{Benchmark, Probe};
 
@@ -227,6 +228,10 @@ pub fn benchmarked(look: &Look, b: &Benchmark) -> String {
 pub fn remedy(id: &str, reason: &str) -> Option<String> {
     let has = |words: &str| reason.contains(words);
     Some(match () {
+        // Before all words, which may stand in the file.
+        () if Complaint(reason.into()).place().is_some() => {
+            "correct it; 'rch config validate' shows every mistake".into()
+        }
         () if has("drained") => format!("rch workers enable {id}"),
         () if has("disabled") && !has("rch is disabled") => {
             "'enabled = true' in workers.toml puts it to use".into()

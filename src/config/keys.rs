@@ -168,7 +168,7 @@ keys! {
     general.socket_path: Kind::Path("~/.cache/rch/rch.sock"), UserOnly,
         "Where the daemon listens";
     general.force_local: Kind::Bool(false), Anywhere,
-        "Run every command on this machine, but keep counting";
+        "Run every command on this machine";
     general.force_remote: Kind::Bool(false), Anywhere,
         "Send commands away even where measurements say it is not worth it";
     general.preferred_workers: LIST, Anywhere,

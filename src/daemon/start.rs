@@ -110,6 +110,7 @@ fn run(options: &Options) -> Result<()> {
         .clone()
         .unwrap_or_else(|| config.general.socket_path.clone());
     client::socket_dir(&cache.join("x"))?;
+    close_to_others(&cache)?;
     open_log(&cache, &config)?;
     for complaint in complaints {
         warn!("{}", complaint.0);
@@ -236,6 +237,17 @@ fn local_slots(config: &Config) -> u32 {
         0 => u32::try_from(cores / 2).unwrap_or(1).max(1),
         n => n,
     }
+}
+
+/// What jobs printed and the default socket are the user's alone. Whoever made the folder before us, or
+/// a careless umask, may have left it open.
+fn close_to_others(cache: &Path) -> Result<()> {
+    let wide = |m: std::fs::Metadata| m.permissions().mode() & 0o077 != 0;
+    if !cache.metadata().is_ok_and(wide) {
+        return Ok(());
+    }
+    let only_us = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(cache, only_us).map_err(|e| Error::path("protect", cache, &e))
 }
 
 fn open_log(cache: &Path, config: &Config) -> Result<()> {

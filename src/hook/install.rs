@@ -169,6 +169,13 @@ pub fn look(settings: &Value, agent: Agent, rch: &str) -> (bool, Vec<String>) {
     (!own.is_empty(), others.iter().filter_map(command).collect())
 }
 
+/// Whether `settings` have our entry that puts the masquerade folder into PATH.
+pub fn masks(settings: &Value, rch: &str) -> bool {
+    let groups = settings.pointer("/hooks/SessionStart");
+    let mut groups = groups.and_then(Value::as_array).into_iter().flatten();
+    groups.any(|group| has_own(group, rch))
+}
+
 /// A settings file's bytes and value; an absent or empty one is an empty object.
 ///
 /// # Errors
@@ -386,7 +393,10 @@ fn replace(file: &Path, before: Option<&[u8]>, next: &Next, first: bool) -> Resu
 fn settle(file: &Path, new: &Path, next: &Next) -> std::io::Result<()> {
     if matches!(next, Next::Gone) {
         std::fs::remove_file(new)?;
-        return std::fs::remove_file(file);
+        std::fs::remove_file(file)?;
+        // A folder that we made for it; one that holds anything else is refused.
+        let _ = file.parent().map(std::fs::remove_dir);
+        return Ok(());
     }
     std::fs::rename(new, file)?;
     if matches!(next, Next::Restored(_)) {

@@ -73,6 +73,7 @@ pub fn status(agent: Agent, project: bool) -> Result<(PathBuf, String)> {
     let state = match install::load(&file) {
         Ok((None, _)) => "no settings file".to_owned(),
         Ok((_, value)) if install::look(&value, agent, &rch).0 => "installed".to_owned(),
+        Ok((_, value)) if install::masks(&value, &rch) => "masquerade".to_owned(),
         Ok(_) => "not installed".to_owned(),
         Err(err) => err.text().to_owned(),
     };

@@ -6,6 +6,7 @@
 use super::copy;
 use crate::config::{Transport, Worker};
 use crate::error::Error;
+use crate::shell::quoted;
 
 /// There is no `rch-wkr`.
 pub const COPY: &str = "copy rch-wkr to ~/.local/bin on the worker";
@@ -14,17 +15,23 @@ pub const COPY_AGAIN: &str = "copy the rch-wkr of this version to the worker";
 /// Its host key is not known here, and nobody can be asked.
 const ACCEPT: &str = "connect once by hand with ssh to accept the host's key";
 /// Its host key is another than it was.
-const CHANGED: &str = "its host key has changed: if that is as it should be, 'ssh-keygen -R HOST' forgets the old one";
+const CHANGED: &str = "if that is as it should be, 'ssh-keygen -R HOST' forgets the old one";
 const LOGIN: &str = "check user, identity_file and the worker's authorized_keys";
 
 /// An error of what ssh or the worker's shell `said`.
 pub fn explain(said: &str) -> Error {
+    let said = &without_banner(said);
+    if let Some(key) = open_key(said) {
+        let text = format!("ssh refuses the key '{key}': others can read it");
+        let hint = format!("chmod 600 {}", quoted(key));
+        return Error::new(text).hint(hint);
+    }
     let hint = if said.contains("rch-wkr")
         && (said.contains("not found") || said.contains("No such file"))
     {
         COPY
     } else if said.contains("IDENTIFICATION HAS CHANGED") {
-        CHANGED
+        return Error::new("ssh refuses the host's key: it is another than before").hint(CHANGED);
     } else if said.contains("Host key verification failed") {
         ACCEPT
     } else if said.contains("Permission denied") {
@@ -35,13 +42,32 @@ pub fn explain(said: &str) -> Error {
     Error::new(said).hint(hint)
 }
 
+/// Without the frame of `@` that ssh draws around a warning; lines are joined by `; `.
+fn without_banner(said: &str) -> String {
+    let parts = said.split("; ").filter_map(|part| {
+        let text = part.trim_matches(|c| c == '@' || c == ' ');
+        (!text.is_empty()).then_some(if part.starts_with('@') { text } else { part })
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// The key that ssh does not use because others can read it: "Permissions 0644 for 'PATH' are too open."
+fn open_key(said: &str) -> Option<&str> {
+    let part = said
+        .split("; ")
+        .find(|p| p.starts_with("Permissions ") && p.ends_with(" are too open."))?;
+    let (_, rest) = part.split_once(" for '")?;
+    rest.strip_suffix("' are too open.")
+}
+
 /// The same `hint` for this very worker. `program` is the `rch-wkr` of this version, if it was found.
 pub fn exact(hint: &str, worker: &Worker, program: Option<&std::path::Path>) -> String {
     let ssh = worker.transport == Transport::Ssh;
     match (hint, program) {
         (COPY | COPY_AGAIN, Some(program)) => copy::line(worker, program, hint == COPY_AGAIN),
+        // Without quotes around: the line has its own.
         (ACCEPT, _) if ssh => format!(
-            "'{}' once by hand, to accept the host's key",
+            "to accept the host's key, once by hand: {}",
             copy::there(worker, "true")
         ),
         _ => hint.into(),
@@ -67,5 +93,36 @@ mod tests {
             assert!(hint(said).is_some_and(|h| h.contains(part)), "{said}");
         }
         assert_eq!(hint("connection refused"), None);
+    }
+
+    /// It was six hundred characters, and the sentence that matters was in none of the hints.
+    #[test]
+    fn a_banner_says_what_it_frames() {
+        let frame = "@".repeat(59);
+        let key = format!(
+            "{frame}; @         WARNING: UNPROTECTED PRIVATE KEY FILE!          @; {frame}; \
+             Permissions 0644 for '/home/a b/key' are too open.; \
+             It is required that your private key files are NOT accessible by others.; \
+             This private key will be ignored.; Load key \"/home/a b/key\": bad permissions; \
+             ci@css: Permission denied (publickey)."
+        );
+        let error = explain(&key);
+        assert_eq!(
+            error.text(),
+            "ssh refuses the key '/home/a b/key': others can read it"
+        );
+        assert_eq!(error.remedy(), Some("chmod 600 '/home/a b/key'"));
+        let changed = format!(
+            "{frame}; @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @; {frame}; \
+             IT IS POSSIBLE; Host key verification failed."
+        );
+        let error = explain(&changed);
+        assert_eq!(error.remedy(), Some(CHANGED));
+        assert!(error.text().len() < 80, "{error}");
+        let other = format!("{frame}; @   WARNING: SOMETHING NEW!   @; {frame}; see ssh(1)");
+        assert_eq!(
+            explain(&other).text(),
+            "WARNING: SOMETHING NEW!; see ssh(1)"
+        );
     }
 }

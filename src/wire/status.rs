@@ -140,6 +140,7 @@ pub struct Job {
     #[serde(default)]
     pub signal: Option<u8>,
     pub reason: String,
+    /// Nanoseconds since 1970.
     pub started: i64,
     /// From the request to the end, or until now. Of a job in state `local`: until it was sent home.
     pub elapsed_ms: u64,
