@@ -403,6 +403,25 @@ fn a_source_that_a_test_removes_is_there_again() {
     }
 }
 
+/// An interrupted make removes what it was making. What stands here of it was sent again, younger than its
+/// source there, and the next make took it for new.
+#[test]
+fn a_product_that_make_removes_is_made_anew() {
+    let home = Home::new("interrupted");
+    write(
+        &home.project.join("Makefile"),
+        "prog: x.o\n\tcc -o prog x.o\nx.o: x.c\n\tcc -c x.c\nhalf: x.c\n\trm x.o; false\n",
+    );
+    write(&home.project.join("x.c"), "int main(void) { return 1; }\n");
+    remote(&home, &["make"]);
+    write(&home.project.join("x.c"), "int main(void) { return 2; }\n");
+    assert_eq!(home.exec(&["make", "half"]).status.code(), Some(2));
+    let said = remote(&home, &["make"]);
+    assert!(said.contains("cc -c x.c"), "{said}");
+    let prog = home.command("./prog").status().unwrap();
+    assert_eq!(prog.code(), Some(2));
+}
+
 /// What stood in the lane, and nowhere else, steered every later job.
 #[test]
 fn a_file_that_no_worker_may_bring_home_does_not_stay_there() {

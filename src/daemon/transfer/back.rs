@@ -281,10 +281,10 @@ impl Daemon {
         let stray = attempt.stray(&survey.rules, &survey.project);
         let written = attempt.spoilt(landed);
         let gone = std::mem::take(&mut attempt.gone);
-        let told = match products::may_write_sources(&survey.accepted) {
-            true => &[],
-            false => &written[..],
-        };
+        let writes = products::may_write_sources(&survey.accepted);
+        // Sent again it would be younger than what it is made of: only the whole keeps its order.
+        attempt.in_doubt |= writes && !(written.is_empty() && gone.is_empty());
+        let told = if writes { &[] } else { &written[..] };
         let told = told.iter().map(|name| (name, "written"));
         let told = told.chain(gone.iter().map(|name| (name, "removed")));
         for (name, what) in told.take(MOST_TOLD) {
