@@ -267,7 +267,7 @@ pub fn totals(look: &Look, t: &Totals) -> String {
 fn saved(ms: i64) -> String {
     let time = human(Duration::from_millis(ms.unsigned_abs()));
     match ms {
-        0 => "nothing to compare yet: no command was measured both here and there".into(),
+        0 => "nothing to compare yet: no command that ran there was measured here".into(),
         1.. => format!("{time} saved, where a command was measured here and there"),
         _ => format!("{time} lost, where a command was measured here and there"),
     }
