@@ -65,7 +65,7 @@
 //!   forget. Readiness is remembered by whoever owns the descriptor.
 //! - rsync fills new lanes alone. A large difference to a known lane rides the channel: it is one run of
 //!   compressed messages without a scan on the other side, and sets the times that are wanted. Two
-//!   thousand files of forty megabytes take two thirds of rsync's time.
+//!   thousand files of forty megabytes took 0.6 of rsync's time on an idle disk, 1.2 on a busy one.
 //! - A project has a lane for each set of roots, because `make` here and `cargo build` there need other
 //!   ones. A new lane starts as a copy of an idle one with other roots; an idle one with the same is taken
 //!   rather than copied, and one in use cannot be copied while a compiler writes in it. Lanes of another

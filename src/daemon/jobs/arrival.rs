@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Job;
-use crate::daemon::survey::Survey;
+use crate::daemon::survey::{self, Survey};
 use crate::daemon::{Daemon, Report};
 use crate::dedup;
 use crate::error::{Error, Result};
@@ -50,6 +50,35 @@ impl Daemon {
         self.crew.submit(move || {
             spool::sweep(&dir);
             Report::Nothing
+        });
+    }
+
+    /// Has the crew find out what there is to know of the job, as soon as nobody writes into its tree.
+    pub(super) fn look_into(&mut self, id: JobId) {
+        self.unlooked.push(id);
+        self.look_into_waiting();
+    }
+
+    pub(in crate::daemon) fn look_into_waiting(&mut self) {
+        for id in std::mem::take(&mut self.unlooked) {
+            self.survey(id);
+        }
+    }
+
+    fn survey(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let exec = job.exec.clone();
+        if self.is_landing_astray(&exec.cwd) {
+            return self.unlooked.push(id);
+        }
+        let known = self.known.clone();
+        let client_id = self.client_id.clone();
+        let uninstallable = self.keep.uninstallable().to_vec();
+        self.crew.submit(move || {
+            let survey = survey::survey(&exec, &client_id, &known, &uninstallable);
+            Report::Surveyed(id, Box::new(survey))
         });
     }
 

@@ -3,40 +3,11 @@
 //! The job goes back to its first stage, because with its packages the project is another tree, for
 //! another lane. The lockfile is remembered, so that no later job tries what has failed.
 
-use crate::daemon::{Daemon, Report, survey};
+use crate::daemon::{Daemon, survey};
 use crate::ids::JobId;
 use crate::job::Stage;
 
 impl Daemon {
-    /// Has the crew find out what there is to know of the job, as soon as nobody writes into its tree.
-    pub(super) fn look_into(&mut self, id: JobId) {
-        self.unlooked.push(id);
-        self.look_into_waiting();
-    }
-
-    pub(in crate::daemon) fn look_into_waiting(&mut self) {
-        for id in std::mem::take(&mut self.unlooked) {
-            self.survey(id);
-        }
-    }
-
-    fn survey(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get(&id) else {
-            return;
-        };
-        let exec = job.exec.clone();
-        if self.is_landing_astray(&exec.cwd) {
-            return self.unlooked.push(id);
-        }
-        let known = self.known.clone();
-        let client_id = self.client_id.clone();
-        let uninstallable = self.keep.uninstallable().to_vec();
-        self.crew.submit(move || {
-            let survey = survey::survey(&exec, &client_id, &known, &uninstallable);
-            Report::Surveyed(id, Box::new(survey))
-        });
-    }
-
     /// True if the job goes on without the worker's installing anything.
     pub(super) fn send_packages(&mut self, id: JobId, why: &str) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else {
