@@ -16,7 +16,7 @@ use crate::child::Child;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::ids::{JobId, WorkerId};
-use crate::plan::remedy::{COPY_AGAIN, explain};
+use crate::plan::remedy::{COPY_AGAIN, TRY, explain, mute};
 use crate::poll::Ready;
 use crate::time::{self, Stamp};
 use crate::wire::worker::{Facts, FromWorker, ToWorker};
@@ -270,7 +270,11 @@ impl Session {
     }
 
     fn read(&mut self, now: Instant, files: bool) -> Result<Option<Incoming>, Error> {
-        let garbled = || Error::new("the worker does not speak our protocol");
+        let met = self.greeted;
+        let garbled = || {
+            let error = Error::new("the worker does not speak our protocol");
+            if met { error } else { error.hint(COPY_AGAIN) }
+        };
         if !self.greeted {
             self.greeted = self
                 .conn
@@ -386,11 +390,17 @@ impl Session {
         let closed = self.hung_up || self.child.ended().is_some();
         self.silent = !closed;
         self.end(now);
+        let met = !self.version.is_empty();
         Incoming::Lost(match (closed, said.as_str()) {
-            (true, "") => Error::new("the connection was closed"),
+            (true, "") if met => Error::new("the connection was closed"),
+            (true, "") => mute(self.child.ended()),
             (true, said) => explain(said),
-            (false, _) if self.version.is_empty() => {
-                Error::new(format!("no answer within {} seconds", CONNECT.as_secs()))
+            (false, _) if !met => {
+                let text = format!(
+                    "rch-wkr there did not answer within {} seconds",
+                    CONNECT.as_secs()
+                );
+                Error::new(text).hint(TRY)
             }
             (false, _) => Error::new("the worker has fallen silent"),
         })

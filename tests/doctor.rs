@@ -262,6 +262,64 @@ fn a_key_that_ssh_refuses_is_wrong_until_its_remedy_is_done() {
     assert_eq!(at(&found, "files")[1], "ok");
 }
 
+/// A copy that went wrong was "the connection was closed", and one that may not be run a matter of keys.
+#[test]
+fn a_program_there_that_is_not_ours_has_a_remedy_of_its_own() {
+    let worker = Sshd::start("css", &shared_key());
+    let home = Home::with("doctor-program", &[&worker], 4);
+    let program = worker.home().join(".local/bin/rch-wkr");
+    let real = std::fs::read(&program).unwrap();
+    let probe = || {
+        let output = home.rch(&["--json", "workers", "probe"]).output().unwrap();
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = |key: &str| json["data"][0][key].as_str().unwrap().to_string();
+        (text("error"), text("hint"))
+    };
+    let probed = |text: &[u8]| {
+        // One that runs cannot be written over.
+        let new = program.with_extension("new");
+        script(&new, "");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &program).unwrap();
+        probe()
+    };
+    let copies = |hint: &str| hint.starts_with("scp ") && hint.contains(" && ssh ");
+    let (error, hint) = probed(b"#!/bin/sh\nexit 3\n");
+    assert_eq!(
+        error,
+        "rch-wkr there ended with status 3 and without a greeting"
+    );
+    assert!(copies(&hint), "{hint}");
+    let (error, hint) = probed(b"#!/bin/sh\nkill -9 $$\n");
+    assert_eq!(error, "the connection was closed");
+    assert!(hint.ends_with(" .local/bin/rch-wkr --version"), "{hint}");
+    let (error, hint) = probed(b"#!/bin/sh\nhead -c 1000000 /dev/zero; sleep 60\n");
+    assert_eq!(error, "the worker does not speak our protocol");
+    assert!(copies(&hint), "{hint}");
+    let (error, hint) = probed(b"\x7fELF of no processor");
+    assert!(
+        error.to_lowercase().contains("exec format error"),
+        "{error}"
+    );
+    assert!(hint.contains("built for the worker's processor"), "{hint}");
+    let (error, hint) = probed(b"#!/bin/sh\n[ \"$1\" = --version ] || sleep 60\n");
+    assert!(error.contains("did not answer within"), "{error}");
+    let line = hint.split_once(": ssh ").expect(&hint).1;
+    assert!(line.ends_with(" .local/bin/rch-wkr --version"), "{hint}");
+
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let (_, hint) = probe();
+    assert!(hint.ends_with(" chmod 755 .local/bin/rch-wkr"), "{hint}");
+    std::fs::write(&program, &real).unwrap();
+    // Written by the test, not by the worker's user.
+    std::os::unix::fs::chown(&program, Some(worker.uid), None).unwrap();
+    let remedy = home.command("sh").args(["-c", &hint]).status();
+    assert!(remedy.unwrap().success(), "{hint}");
+    let probed = home.rch(&["workers", "probe"]).output().unwrap();
+    assert!(probed.status.success(), "{probed:?}");
+}
+
 /// What it finds where this is the only worker.
 fn odd_worker(name: &str, worker: &Sshd) -> (Vec<[String; 4]>, Option<i32>) {
     examine(&Home::with(&format!("doctor-{name}"), &[worker], 4))

@@ -6,7 +6,9 @@
 use super::copy;
 use crate::config::{Transport, Worker};
 use crate::error::Error;
+use crate::plan::ssh::REMOTE_PROGRAM;
 use crate::shell::quoted;
+use crate::sys::process::Exit;
 
 /// There is no `rch-wkr`.
 pub const COPY: &str = "copy rch-wkr to ~/.local/bin on the worker";
@@ -16,6 +18,12 @@ pub const COPY_AGAIN: &str = "copy the rch-wkr of this version to the worker";
 const ACCEPT: &str = "connect once by hand with ssh to accept the host's key";
 /// Its host key is another than it was.
 const CHANGED: &str = "if that is as it should be, 'ssh-keygen -R HOST' forgets the old one";
+/// It lies there, and may not be run.
+const MODE: &str = "chmod 755 .local/bin/rch-wkr on the worker";
+/// It lies there, and cannot be run.
+const FORMAT: &str = "copy the rch-wkr that was built for the worker's processor";
+/// It was started, and says nothing.
+pub const TRY: &str = "run 'rch-wkr --version' there by hand: it has to answer at once";
 const LOGIN: &str = "check user, identity_file and the worker's authorized_keys";
 
 /// An error of what ssh or the worker's shell `said`.
@@ -26,10 +34,8 @@ pub fn explain(said: &str) -> Error {
         let hint = format!("chmod 600 {}", quoted(key));
         return Error::new(text).hint(hint);
     }
-    let hint = if said.contains("rch-wkr")
-        && (said.contains("not found") || said.contains("No such file"))
-    {
-        COPY
+    let hint = if let Some(hint) = program(said) {
+        hint
     } else if said.contains("IDENTIFICATION HAS CHANGED") {
         return Error::new("ssh refuses the host's key: it is another than before").hint(CHANGED);
     } else if said.contains("Host key verification failed") {
@@ -41,6 +47,34 @@ pub fn explain(said: &str) -> Error {
     };
     Error::new(said).hint(hint)
 }
+
+/// What the shell there says of `rch-wkr`, before it can say anything itself.
+fn program(said: &str) -> Option<&'static str> {
+    let has = |words: &str| said.contains(words);
+    match () {
+        () if !has("rch-wkr") => None,
+        () if has("not found") || has("No such file") => Some(COPY),
+        () if has("Permission denied") => Some(MODE),
+        () if has("Exec format error") || has("cannot execute") => Some(FORMAT),
+        () => None,
+    }
+}
+
+/// What was started in `rch-wkr`'s place ended, and has not said a word. If it was killed, ssh ends as
+/// if it had failed itself.
+pub fn mute(exit: Option<Exit>) -> Error {
+    let how = match exit {
+        None | Some(Exit::Code(SSH_FAILED)) => {
+            return Error::new("the connection was closed").hint(TRY);
+        }
+        Some(Exit::Code(status)) => format!("with status {status}"),
+        Some(Exit::Signal(number)) => format!("by signal {number}"),
+    };
+    Error::new(format!("rch-wkr there ended {how} and without a greeting")).hint(COPY_AGAIN)
+}
+
+/// ssh's own failure, ssh(1).
+const SSH_FAILED: u8 = 255;
 
 /// Without the frame of `@` that ssh draws around a warning; lines are joined by `; `.
 fn without_banner(said: &str) -> String {
@@ -63,12 +97,18 @@ fn open_key(said: &str) -> Option<&str> {
 /// The same `hint` for this very worker. `program` is the `rch-wkr` of this version, if it was found.
 pub fn exact(hint: &str, worker: &Worker, program: Option<&std::path::Path>) -> String {
     let ssh = worker.transport == Transport::Ssh;
+    let away = worker.transport != Transport::Local;
     match (hint, program) {
         (COPY | COPY_AGAIN, Some(program)) => copy::line(worker, program, hint == COPY_AGAIN),
         // Without quotes around: the line has its own.
         (ACCEPT, _) if ssh => format!(
             "to accept the host's key, once by hand: {}",
             copy::there(worker, "true")
+        ),
+        (MODE, _) if away => copy::there(worker, &format!("chmod 755 {REMOTE_PROGRAM}")),
+        (TRY, _) if away => format!(
+            "it has to answer at once: {}",
+            copy::there(worker, &format!("{REMOTE_PROGRAM} --version"))
         ),
         _ => hint.into(),
     }
@@ -89,6 +129,9 @@ mod tests {
             ),
             ("ci@css: Permission denied (publickey).", "authorized_keys"),
             ("sh: 1: exec: .local/bin/rch-wkr: not found", COPY),
+            // It was taken for a login that is refused.
+            ("sh: 1: exec: .local/bin/rch-wkr: Permission denied", MODE),
+            ("sh: 1: exec: .local/bin/rch-wkr: Exec format error", FORMAT),
         ] {
             assert!(hint(said).is_some_and(|h| h.contains(part)), "{said}");
         }
