@@ -13,7 +13,7 @@ use common::sshd::Sshd;
 use common::write;
 use rch::config::keys::{KEYS, Key, Scope};
 use rch::config::vars::VARS;
-use rch::config::{Kind, Value};
+use rch::config::{Each, Kind, Value};
 
 /// Another value than the default, as it is typed.
 fn other(key: &Key) -> String {
@@ -31,8 +31,8 @@ fn other(key: &Key) -> String {
                 .to_string()
         }
         Kind::Path(_) => "/somewhere/else".into(),
-        Kind::List { allowed, .. } => match allowed {
-            [first, second, ..] => format!("{first},{second}"),
+        Kind::List { each, .. } => match each {
+            Each::OneOf([first, second, ..]) => format!("{first},{second}"),
             _ => "a,b".into(),
         },
     }
@@ -460,6 +460,58 @@ fn settings_and_variables_do_what_they_say() {
         assert!(with.contains(e.said), "{} = {}: {with}", e.key, e.value);
         let _ = std::fs::remove_file(&config);
     }
+}
+
+/// A slip in a variable that steers output kept every command here; one in a variable that keeps them
+/// here still does.
+#[test]
+fn a_bad_value_in_the_environment_costs_no_build_its_worker() {
+    let home = prepared("bad-variables");
+    for (name, value) in [
+        ("RCH_STREAM_MODE", "slow"),
+        ("RCH_COMPRESSION", "99"),
+        ("RCH_LOG_LEVEL", "loud"),
+        ("RCH_PRIORITY", "urgent"),
+        ("RCH_OUTPUT_FORMAT", "xml"),
+    ] {
+        let fault = format!("rch: warning: bad value for '{name}': expected ");
+        let env = [(name, value), ("RCH_VERBOSE", "1")];
+        let said = dry(&home, "make", &env);
+        assert!(said.contains("rch: it would go to local"), "{name}: {said}");
+        assert!(said.contains(&fault), "{name}: {said}");
+        let quiet = dry(&home, "make", &env[..1]);
+        assert!(!quiet.contains("warning"), "{name}: {quiet}");
+        let validated = home.rch(&["config", "validate"]).env(name, value).output();
+        let out = validated.unwrap();
+        let text = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
+        assert!(text.contains(&fault[14..]), "{name}: {text}");
+        assert!(!out.status.success(), "{name}");
+    }
+    let said = dry(&home, "make", &[("RCH_ENABLED", "maybe")]);
+    assert!(
+        said.contains("running locally: bad value for 'RCH_ENABLED'"),
+        "{said}"
+    );
+}
+
+/// What a broken pattern was to keep here travelled.
+#[test]
+fn nothing_travels_past_a_pattern_that_is_no_glob() {
+    let home = prepared("globs");
+    let ignore = home.project.join(".rchignore");
+    write(&ignore, "# large ones\n\nmore/{a,b\n");
+    let said = dry(&home, "make", &[]);
+    let fault = format!(
+        "running locally: {}:3:1: 'more/{{a,b' is no glob: '{{' without '}}'",
+        ignore.display()
+    );
+    assert!(said.contains(&fault), "{said}");
+    write(&ignore, "");
+    let config = home.path().join(".config/rch/config.toml");
+    write(&config, "[transfer]\nexclude_patterns = [\"*.[o\"]\n");
+    let said = dry(&home, "make", &[]);
+    let fault = "config.toml:2:20: bad value for 'transfer.exclude_patterns': '*.[o' is no glob";
+    assert!(said.contains(fault), "{said}");
 }
 
 /// A job sees what the list lets through and nothing else of the agent's environment; the limit of a

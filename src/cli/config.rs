@@ -16,7 +16,9 @@ use crate::config::layers::{self, Settings};
 use crate::config::workers as fleet;
 use crate::config::{Complaint, Source, Worker, edit, objections};
 use crate::error::Error;
+use crate::exclude::Rules;
 use crate::nearest::nearest;
+use crate::roots;
 
 fn cwd() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
@@ -95,6 +97,7 @@ pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     let fleet = fleet::read(&fleet::file());
     let mut all = settings.contradictions();
     all.extend(strangers(&settings, &fleet.workers));
+    all.extend(ignore_file(&settings.config().transfer));
     let mut out = settings.complaints;
     out.extend(all);
     let mut fleet_faults = [fleet.errors, fleet.warnings].concat();
@@ -103,10 +106,18 @@ pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     (out, fleet.workers)
 }
 
+/// The project's .rchignore.
+fn ignore_file(config: &crate::config::Transfer) -> Option<Complaint> {
+    let env = |name: &str| std::env::var_os(name);
+    let project = roots::find(&cwd(), &["make".into()], &env, config).ok()?;
+    let fault = Rules::new(&project, config).err()?;
+    Some(Complaint::new(fault.to_string()))
+}
+
 /// Those because of which every command here stays here: what a broken file was to say is not known.
 pub fn keeping() -> Vec<Complaint> {
     let mut all = settings().complaints;
-    all.retain(|c| !c.is_harmless());
+    all.retain(|c| !c.harmless);
     all
 }
 

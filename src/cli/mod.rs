@@ -31,6 +31,7 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
+use crate::config::vars::VARS;
 use crate::error::Error;
 use crate::{exit, hook};
 
@@ -71,8 +72,22 @@ fn run(call: &parse::Call) -> i32 {
         unreachable!("BUG: a raw command was parsed");
     };
     let look = Look::here(&call.given);
-    let outcome = at_home(call).and_then(|()| command(call));
+    let outcome = in_order(&look)
+        .and_then(|()| at_home(call))
+        .and_then(|()| command(call));
     out::finish(&look, &call.command.name(), outcome)
+}
+
+/// A program that asked for a format by the environment must not get another one.
+fn in_order(look: &out::Look) -> Result<(), Fail> {
+    let name = out::FORMAT_VARIABLE;
+    let row = VARS.iter().find(|v| v.name == name);
+    let value = std::env::var(name).unwrap_or_default();
+    let fault = row.and_then(|row| row.fault(&value));
+    match fault.filter(|_| look.format == out::Format::People) {
+        Some(fault) => Err(Fail::usage(Error::new(fault))),
+        None => Ok(()),
+    }
 }
 
 /// Commands that need no file of the user's.

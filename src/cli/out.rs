@@ -180,6 +180,9 @@ impl Look {
     }
 }
 
+/// Our own; the other one is that of all programs which speak TOON.
+pub const FORMAT_VARIABLE: &str = "RCH_OUTPUT_FORMAT";
+
 fn format(given: &Given, env: &dyn Fn(&str) -> Option<String>) -> Format {
     let known = |name: &str| match name.to_ascii_lowercase().as_str() {
         "json" => Some(Format::Json),
@@ -192,7 +195,7 @@ fn format(given: &Given, env: &dyn Fn(&str) -> Option<String>) -> Format {
     if given.has("json") {
         return Format::Json;
     }
-    ["RCH_OUTPUT_FORMAT", "TOON_DEFAULT_FORMAT"]
+    [FORMAT_VARIABLE, "TOON_DEFAULT_FORMAT"]
         .iter()
         .find_map(|name| env(name).as_deref().and_then(known))
         .unwrap_or(Format::People)
@@ -293,7 +296,7 @@ pub fn warn(look: &Look, complaints: &[Complaint]) {
         return;
     }
     for complaint in complaints {
-        let _ = writeln!(io::stderr(), "rch: warning: {}", complaint.0);
+        let _ = writeln!(io::stderr(), "rch: warning: {}", complaint.text);
     }
 }
 

@@ -229,7 +229,7 @@ pub fn remedy(id: &str, reason: &str) -> Option<String> {
     let has = |words: &str| reason.contains(words);
     Some(match () {
         // Before all words, which may stand in the file.
-        () if Complaint(reason.into()).place().is_some() => {
+        () if Complaint::new(reason).place().is_some() => {
             "correct it; 'rch config validate' shows every mistake".into()
         }
         () if has("drained") => format!("rch workers enable {id}"),

@@ -13,7 +13,7 @@ use super::parse::Call;
 use super::{Outcome, link, status};
 use crate::config::edit::{self, NewWorker, NotAdded};
 use crate::config::workers::{self as fleet, WORKER_KEYS};
-use crate::config::{Complaint, Value, Worker};
+use crate::config::{Complaint, Kind, Value, Worker};
 use crate::error::Error;
 use crate::nearest::nearest;
 use crate::wire::client::{Ask, NO_WORKER};
@@ -200,8 +200,11 @@ fn new_worker(call: &Call) -> Result<NewWorker, Fail> {
         let values: Vec<&str> = call.given.values(&flag).collect();
         let value = match (&values[..], key.kind) {
             ([], _) => continue,
-            (all, crate::config::Kind::List { .. }) => {
-                Value::List(all.iter().map(|v| v.to_string()).collect())
+            (all, Kind::List { .. }) => Value::List(all.iter().map(|v| v.to_string()).collect()),
+            // Of the working directory, as the shell that completed it meant it.
+            ([.., last], Kind::Path(_)) if !last.starts_with("~/") => {
+                let cwd = std::env::current_dir().unwrap_or_default();
+                Value::Text(cwd.join(last).display().to_string())
             }
             ([.., last], kind) => kind.parse(last).map_err(|why| {
                 Fail::usage(Error::new(format!("bad value for '--{flag}': {why}")))
@@ -297,7 +300,7 @@ pub fn reload(look: &Look) {
         Err(fail) if fail.code == "daemon_absent" => {}
         Err(fail) if !look.quiet => {
             let fault = format!("rchd has not taken it: {}", fail.error);
-            warn(look, &[Complaint(fault)]);
+            warn(look, &[Complaint::new(fault)]);
         }
         _ => {}
     }

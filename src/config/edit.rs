@@ -198,7 +198,7 @@ fn error(text: &str, fault: &Complaint) -> Error {
 }
 
 fn current(path: &Path) -> Result<String> {
-    let text = file::text(path).map_err(|c| Error::new(c.0))?;
+    let text = file::text(path).map_err(|c| Error::new(c.text))?;
     Ok(text.unwrap_or_default())
 }
 
@@ -206,7 +206,7 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     file::Places { path, text }
         .parse()
         .map(|document| document.into_mut())
-        .map_err(|c| Error::new(c.0).hint("correct the file first; it was left as it is"))
+        .map_err(|c| Error::new(c.text).hint("correct the file first; it was left as it is"))
 }
 
 /// Writes a file as a whole or not at all: a temporary file in the same directory, then a rename.

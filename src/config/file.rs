@@ -43,7 +43,7 @@ pub fn text(path: &Path) -> Result<Option<String>, Complaint> {
         io::Result::Ok(text)
     };
     let fail = |why: &str| {
-        Err(Complaint(format!(
+        Err(Complaint::new(format!(
             "cannot read '{}': {why}",
             path.display()
         )))
@@ -96,7 +96,7 @@ impl Places<'_> {
             all.push_str("\nhint: ");
             all.push_str(hint);
         }
-        Complaint(all)
+        Complaint::new(all)
     }
 
     /// # Errors
@@ -184,7 +184,7 @@ impl Found<'_> {
             (None, None) => Some("'rch config show' lists the keys".into()),
         };
         let text = format!("unknown key '{section}.{name}'");
-        self.complain(at.and_then(TomlKey::span), &text, hint.as_deref());
+        self.unknown(at.and_then(TomlKey::span), &text, hint.as_deref());
     }
 
     fn unknown_section(&mut self, name: &str, at: Option<&TomlKey>, known: bool, item: &Item) {
@@ -214,7 +214,19 @@ impl Found<'_> {
         // A table written by its header has no key span of its own worth pointing at in some
         // positions; the item's is as good.
         let span = at.and_then(TomlKey::span).or(item.span());
-        self.complain(span, &text, hint.as_deref());
+        match known {
+            true => self.complain(span, &text, hint.as_deref()),
+            false => self.unknown(span, &text, hint.as_deref()),
+        }
+    }
+
+    /// A name that nobody knows.
+    fn unknown(&mut self, span: Option<Range<usize>>, text: &str, hint: Option<&str>) {
+        let complaint = self.places.complain(span, text, hint);
+        self.complaints.push(Complaint {
+            harmless: true,
+            ..complaint
+        });
     }
 
     fn complain(&mut self, span: Option<Range<usize>>, text: &str, hint: Option<&str>) {
@@ -228,7 +240,7 @@ mod tests {
 
     fn complaints(text: &str, from: Scope) -> Vec<String> {
         let (_, complaints) = read(Path::new("/c.toml"), text, from);
-        complaints.into_iter().map(|c| c.0).collect()
+        complaints.into_iter().map(|c| c.text).collect()
     }
 
     /// With a relative home, what lies in the working directory was read as the user's own.
@@ -339,7 +351,7 @@ mod tests {
         assert_eq!(settings.len(), 1);
         assert!(settings[0].key.is("general.enabled"));
         assert_eq!(
-            complaints[0].0,
+            complaints[0].text,
             "/p:3:1: 'hook.permissions' cannot be set by a project\nhint: set it in the user's own config.toml"
         );
     }

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, Kind, Retention, Value};
+use super::{Config, Each, Kind, Retention, Value};
 
 /// One row.
 #[derive(Clone, Copy)]
@@ -153,9 +153,14 @@ const fn word(default: &'static str, allowed: &'static [&'static str]) -> Kind {
 }
 
 const LIST: Kind = Kind::List {
-    allowed: &[],
+    each: Each::Any,
     adds: false,
 };
+
+const fn globs(adds: bool) -> Kind {
+    let each = Each::Glob;
+    Kind::List { each, adds }
+}
 
 /// A day, for timeouts that people may set as long as they like.
 const DAY: i64 = 86_400;
@@ -199,14 +204,14 @@ keys! {
         "When a build is ended; 0 is never";
     compilation.test_timeout_secs: int(3600, 0, 7 * DAY), Anywhere,
         "When a test run is ended; 0 is never";
-    compilation.local_kinds: Kind::List { allowed: &["build", "check", "test", "run", "doc"], adds: false }, Anywhere,
+    compilation.local_kinds: Kind::List { each: Each::OneOf(&["build", "check", "test", "run", "doc"]), adds: false }, Anywhere,
         "Kinds of commands that stay, for a project whose tests need this machine, say";
 
     transfer.compression_level: int(3, 1, 19), Anywhere,
         "The zstd level for what travels";
-    transfer.exclude_patterns: Kind::List { allowed: &[], adds: true }, Anywhere,
+    transfer.exclude_patterns: globs(true), Anywhere,
         "Files that do not travel, besides the built-in list; a project's patterns add to the user's";
-    transfer.include_patterns: LIST, Anywhere,
+    transfer.include_patterns: globs(false), Anywhere,
         "Files that travel although an exclude pattern names them";
     transfer.artifacts: word("final", &["final", "full"]), Anywhere,
         "What a build brings back: its products, or the whole target directory";

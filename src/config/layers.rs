@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, Setting};
 use super::keys::{KEYS, Key, Scope};
-use super::{Complaint, Config, Kind, Value, vars::Var};
+use super::vars::{VARS, Var};
+use super::{Complaint, Config, Kind, Value};
 use crate::paths::MAX_SOCKET;
 use crate::sys::process::getuid;
 
@@ -87,11 +88,14 @@ fn default(key: &'static Key) -> Resolved {
     }
 }
 
+/// Keys that decide whether anything travels: what a variable was to say of them is not guessed.
+const KEEPING: [&str; 2] = ["general.enabled", "general.force_local"];
+
 /// A project file that another user owns is not obeyed: anyone can make `/tmp/.rch`.
 fn stranger(path: &Path) -> Option<Complaint> {
     let owner = path.metadata().ok()?.uid();
     (owner != getuid() && owner != 0).then(|| {
-        Complaint(format!(
+        Complaint::new(format!(
             "ignoring '{}': it belongs to another user",
             path.display()
         ))
@@ -146,11 +150,19 @@ impl Settings {
             };
             match env(var.name).map(|text| key.kind.parse(&text)) {
                 Some(Ok(value)) => self.set(key, value, Source::Env(var.name)),
-                Some(Err(why)) => self
-                    .complaints
-                    .push(Complaint(format!("bad value for '{}': {why}", var.name))),
+                Some(Err(why)) => {
+                    let text = format!("bad value for '{}': {why}", var.name);
+                    self.complaints.push(Complaint {
+                        text,
+                        harmless: !KEEPING.contains(&var.key),
+                    });
+                }
                 None => {}
             }
+        }
+        for var in VARS.iter().filter(|v| !v.words.is_empty()) {
+            let fault = env(var.name).and_then(|value| var.fault(&value));
+            self.complaints.extend(fault.map(Complaint::harmless));
         }
     }
 
@@ -194,12 +206,6 @@ impl Settings {
                 ),
             ));
         }
-        if !config.general.socket_path.is_absolute() {
-            out.push(self.about(
-                "general.socket_path",
-                "'general.socket_path' is not absolute\nhint: let it begin with '/' or '~/'",
-            ));
-        }
         out
     }
 
@@ -210,7 +216,7 @@ impl Settings {
     )]
     pub fn about(&self, path: &str, text: &str) -> Complaint {
         let key = Key::find(path).expect("BUG: a key outside the table");
-        Complaint(match &self.get(key).source {
+        Complaint::new(match &self.get(key).source {
             Source::User { path, line } | Source::Project { path, line } => {
                 format!("{}:{line}: {text}", path.display())
             }

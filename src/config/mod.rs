@@ -21,6 +21,7 @@
 
 pub mod edit;
 pub mod file;
+pub mod glob;
 pub mod keys;
 pub mod layers;
 pub mod objections;
@@ -34,7 +35,7 @@ use crate::ids::WorkerId;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Settings, Source};
-pub use value::{Kind, Value};
+pub use value::{Each, Kind, Value};
 
 /// All settings of rch-config(5), resolved for one working directory. `keys::KEYS` says what each means.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,18 +190,31 @@ impl Default for Config {
 /// Something wrong in a configuration file: `path:line:column: text`, perhaps with a second line
 /// `hint: remedy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint(pub String);
+pub struct Complaint {
+    pub text: String,
+    /// Whether nothing travels because of it that was meant to stay: all that stands beside a name
+    /// which nobody knows is as it was meant.
+    pub harmless: bool,
+}
 
 impl Complaint {
-    /// Whether all that stands beside it is as it was meant: a name that nobody knows.
-    pub fn is_harmless(&self) -> bool {
-        let (text, _) = self.parts();
-        text.contains(": unknown key '") || text.contains(": unknown section '")
+    pub fn new(text: impl Into<String>) -> Complaint {
+        Complaint {
+            text: text.into(),
+            harmless: false,
+        }
+    }
+
+    pub fn harmless(text: impl Into<String>) -> Complaint {
+        Complaint {
+            text: text.into(),
+            harmless: true,
+        }
     }
 
     /// Line and column, if it begins with `path:line:column:`.
     pub fn place(&self) -> Option<(usize, usize)> {
-        let (place, _) = self.0.split_once(": ")?;
+        let (place, _) = self.text.split_once(": ")?;
         let mut numbers = place.rsplit(':');
         let column = numbers.next()?.parse().ok()?;
         Some((numbers.next()?.parse().ok()?, column))
@@ -217,9 +231,9 @@ impl Complaint {
 
     /// The sentence and the remedy.
     pub fn parts(&self) -> (&str, Option<&str>) {
-        match self.0.split_once("\nhint: ") {
+        match self.text.split_once("\nhint: ") {
             Some((text, hint)) => (text, Some(hint)),
-            None => (&self.0, None),
+            None => (&self.text, None),
         }
     }
 }

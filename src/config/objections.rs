@@ -125,7 +125,7 @@ pub fn key_fault(worker: &Worker) -> Option<Complaint> {
     let path = worker.identity_file.as_ref()?;
     let (id, shown) = (&worker.id, path.display());
     let about = |text: &str, hint: String| {
-        Some(Complaint(format!(
+        Some(Complaint::new(format!(
             "worker '{id}': key '{shown}' {text}\nhint: {hint}"
         )))
     };

@@ -6,6 +6,8 @@
 
 use toml_edit::{Array, Item, Value as Toml};
 
+use super::glob;
+
 /// The type of a key, with its default and what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -28,12 +30,20 @@ pub enum Kind {
     },
     /// A path; a leading `~/` is the home directory.
     Path(&'static str),
-    /// A list of texts, each one of `allowed` unless that is empty. With `adds`, a project's list is
-    /// added to the user's rather than put in its place.
+    /// A list of texts. With `adds`, a project's list is added to the user's rather than put in its
+    /// place.
     List {
-        allowed: &'static [&'static str],
+        each: Each,
         adds: bool,
     },
+}
+
+/// What the texts of a list may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    Any,
+    OneOf(&'static [&'static str]),
+    Glob,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -65,9 +75,12 @@ impl Kind {
             Kind::Float { min, max, .. } => format!("a number from {min} to {max}"),
             Kind::Word { allowed: [], .. } => "a string".into(),
             Kind::Word { allowed, .. } => quoted(allowed, " or "),
-            Kind::Path(_) => "a path".into(),
-            Kind::List { allowed: [], .. } => "a list of strings".into(),
-            Kind::List { allowed, .. } => format!("a list of {}", quoted(allowed, ", ")),
+            Kind::Path(_) => "an absolute path, or one that begins with '~/'".into(),
+            Kind::List { each, .. } => match each {
+                Each::Any => "a list of strings".into(),
+                Each::OneOf(words) => format!("a list of {}", quoted(words, ", ")),
+                Each::Glob => "a list of globs".into(),
+            },
         }
     }
 
@@ -113,13 +126,14 @@ impl Kind {
             Kind::Int { .. } => Value::Int(text.trim().parse().map_err(|_| wrong())?),
             Kind::Float { .. } => Value::Float(text.trim().parse().map_err(|_| wrong())?),
             Kind::Word { .. } | Kind::Path(_) => Value::Text(text.into()),
-            Kind::List { .. } => Value::List(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty())
-                    .map(String::from)
-                    .collect(),
-            ),
+            Kind::List { each, .. } => {
+                let parts: Vec<&str> = match each {
+                    Each::Glob => glob::split(text),
+                    Each::Any | Each::OneOf(_) => text.split(',').collect(),
+                };
+                let parts = parts.into_iter().map(str::trim);
+                Value::List(parts.filter(|p| !p.is_empty()).map(String::from).collect())
+            }
         };
         self.check(value)
     }
@@ -133,15 +147,24 @@ impl Kind {
                 Err(found(f))
             }
             (Kind::Word { allowed, .. }, Value::Text(t)) => self.choose(allowed, t),
-            (Kind::List { allowed, .. }, Value::List(l)) => {
-                l.iter().try_for_each(|t| self.choose(allowed, t))
+            (Kind::List { each, .. }, Value::List(l)) => {
+                l.iter().try_for_each(|t| self.check_each(*each, t))
             }
-            (Kind::Path(_), Value::Text(t)) if t.is_empty() || t.contains('\0') => {
-                Err(found(&format_args!("'{t}'")))
-            }
+            (Kind::Path(_), Value::Text(t)) if !is_path(t) => Err(found(&format_args!("'{t}'"))),
             _ => Ok(()),
         }
         .map(|()| value)
+    }
+
+    fn check_each(&self, each: Each, text: &str) -> Result<(), String> {
+        match each {
+            Each::Any => Ok(()),
+            Each::OneOf(words) => self.choose(words, text),
+            Each::Glob => match glob::fault(text) {
+                Some(why) => Err(format!("'{text}' is no glob: {why}")),
+                None => Ok(()),
+            },
+        }
     }
 
     fn choose(&self, allowed: &[&str], text: &str) -> Result<(), String> {
@@ -150,6 +173,11 @@ impl Kind {
         }
         Err(format!("expected {}, found '{text}'", self.expects()))
     }
+}
+
+/// Whether it names the same file wherever a program was started.
+fn is_path(text: &str) -> bool {
+    (text.starts_with('/') || text.starts_with("~/")) && !text.contains('\0')
 }
 
 /// `1 true yes on`, `0 false no off`, in any case; empty is no answer.
@@ -199,7 +227,7 @@ impl std::fmt::Display for Value {
     }
 }
 
-fn quoted(words: &[&str], between: &str) -> String {
+pub(super) fn quoted(words: &[&str], between: &str) -> String {
     let words: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{}{between}{last}", rest.join(", ")),
@@ -229,7 +257,7 @@ mod tests {
         allowed: &["a", "b", "c"],
     };
     const TEXTS: Kind = Kind::List {
-        allowed: &[],
+        each: Each::Any,
         adds: false,
     };
 

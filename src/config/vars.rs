@@ -3,12 +3,16 @@
 //! Those with a key stand above every file; the others steer one call, or belong to conventions
 //! older than rch.
 
+use super::value::quoted;
+
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Var {
     pub name: &'static str,
     /// The key it overrides (`section.name`); empty if it has none.
     pub key: &'static str,
+    /// What it may be, where that is a short list and no key tells it.
+    pub words: &'static [&'static str],
     /// One sentence without its full stop.
     pub doc: &'static str,
 }
@@ -18,14 +22,43 @@ impl Var {
     pub fn of(key: &str) -> Option<&'static Var> {
         VARS.iter().find(|v| v.key == key)
     }
+
+    /// What is wrong with a value of a variable that has no key.
+    pub fn fault(&self, value: &str) -> Option<String> {
+        let known = |w: &&str| w.eq_ignore_ascii_case(value);
+        let free = self.words.is_empty() || value.is_empty();
+        (!free && !self.words.iter().any(known)).then(|| {
+            format!(
+                "bad value for '{}': expected {}, found '{value}'",
+                self.name,
+                quoted(self.words, " or ")
+            )
+        })
+    }
 }
 
 const fn over(name: &'static str, key: &'static str, doc: &'static str) -> Var {
-    Var { name, key, doc }
+    let words = &[];
+    Var {
+        name,
+        key,
+        words,
+        doc,
+    }
 }
 
 const fn var(name: &'static str, doc: &'static str) -> Var {
-    Var { name, key: "", doc }
+    word(name, &[], doc)
+}
+
+const fn word(name: &'static str, words: &'static [&'static str], doc: &'static str) -> Var {
+    let key = "";
+    Var {
+        name,
+        key,
+        words,
+        doc,
+    }
 }
 
 pub const VARS: &[Var] = &[
@@ -89,16 +122,18 @@ pub const VARS: &[Var] = &[
         "RCH_WORKERS",
         "Choose among these workers only, by id, separated by commas",
     ),
-    var(
+    word(
         "RCH_PRIORITY",
+        &["high", "normal", "low"],
         "A command's place in the queue: high, normal or low",
     ),
     var(
         "RCH_VERBOSE",
         "If set and not 0, say on stderr what is being done, as --verbose does",
     ),
-    var(
+    word(
         "RCH_OUTPUT_FORMAT",
+        &["json", "toon"],
         "Machine output for every command: json or toon, as --format does",
     ),
     var(

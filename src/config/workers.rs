@@ -11,7 +11,7 @@ use toml_edit::{Item, Key as TomlKey, TableLike};
 
 use super::file::{self, Places};
 use super::objections;
-use super::{Complaint, Kind, Transport, Value, Worker};
+use super::{Complaint, Each, Kind, Transport, Value, Worker};
 use crate::ids::WorkerId;
 use crate::nearest::nearest;
 
@@ -30,7 +30,7 @@ const fn text(default: &'static str) -> Kind {
 }
 
 const LIST: Kind = Kind::List {
-    allowed: &[],
+    each: Each::Any,
     adds: false,
 };
 
@@ -294,7 +294,7 @@ mod tests {
 
     fn errors(text: &str) -> Vec<String> {
         let fleet = parse(Path::new("/w.toml"), text);
-        fleet.errors.into_iter().map(|c| c.0).collect()
+        fleet.errors.into_iter().map(|c| c.text).collect()
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(fleet.workers.len(), 1);
         assert!(fleet.errors.is_empty());
         assert_eq!(
-            fleet.warnings[1].0,
+            fleet.warnings[1].text,
             "/w:5:1: unknown key 'tag'\nhint: did you mean 'tags'?"
         );
     }

@@ -113,7 +113,7 @@ fn run(options: &Options) -> Result<()> {
     close_to_others(&cache)?;
     open_log(&cache, &config)?;
     for complaint in complaints {
-        warn!("{}", complaint.0);
+        warn!("{}", complaint.text);
     }
     let listener = listen(&socket_path)?;
     spool::sweep(&cache.join("jobs"));
@@ -203,10 +203,10 @@ impl Daemon {
         let (config, mut complaints) =
             Config::load(Path::new("/"), |name| std::env::var(name).ok());
         for complaint in &complaints {
-            warn!("{}", complaint.0);
+            warn!("{}", complaint.text);
         }
         // A name that nobody knows takes nothing away; anything else may have.
-        complaints.retain(|c| !c.is_harmless());
+        complaints.retain(|c| !c.harmless);
         if complaints.is_empty() {
             self.local_slots.set_total(local_slots(&config));
             self.config = config;
@@ -224,7 +224,7 @@ impl Daemon {
             Err(complaints) => complaints,
         };
         for complaint in &complaints {
-            warn!("{}", complaint.0);
+            warn!("{}", complaint.text);
         }
         complaints
     }

@@ -92,7 +92,7 @@ pub(super) fn survey(
     let text = |name: &str| var(name).and_then(|v| v.into_string().ok());
     let (config, complaints) = Config::load(&exec.cwd, text);
     // What a broken file was to keep here, or to leave out, is not known: nothing is sent.
-    if let Some(complaint) = complaints.iter().find(|c| !c.is_harmless()) {
+    if let Some(complaint) = complaints.iter().find(|c| !c.harmless) {
         return Err(Error::new(complaint.parts().0));
     }
     let accepted = classify::argv(&exec.argv).map_err(|refusal| Error::new(refusal.to_string()))?;

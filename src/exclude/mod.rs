@@ -15,6 +15,7 @@ pub mod secret;
 use std::path::{Path, PathBuf};
 
 use crate::config;
+use crate::config::glob;
 use crate::error::{Error, Result};
 use crate::roots::Project;
 use crate::wire::worker::Name;
@@ -151,7 +152,7 @@ pub struct Rules {
 
 impl Rules {
     /// # Errors
-    /// An `.rchignore` that is there but cannot be read.
+    /// An `.rchignore` that is there but cannot be read, or a line in it that is no glob.
     pub fn new(project: &Project, config: &config::Transfer) -> Result<Rules> {
         let packages = (!project.sends_packages).then_some(PACKAGES);
         let built_in = BUILT_IN.into_iter().chain(packages).map(String::from);
@@ -284,9 +285,18 @@ fn ignore_file(root: &Path) -> Result<Vec<Pattern>> {
         Ok(_) => std::fs::read(&path).map_err(|e| Error::path("read", &path, &e))?,
     };
     let text = String::from_utf8_lossy(&text);
-    Ok(patterns(
-        text.lines().filter(|l| !l.trim_start().starts_with('#')),
-    ))
+    let lines = (1..).zip(text.lines());
+    let lines: Vec<(u32, &str)> = lines
+        .filter(|(_, line)| !line.trim_start().starts_with('#'))
+        .collect();
+    for (number, line) in &lines {
+        if let Some(why) = glob::fault(line.trim()) {
+            let (place, line) = (path.display(), line.trim());
+            let text = format!("{place}:{number}:1: '{line}' is no glob: {why}");
+            return Err(Error::new(text));
+        }
+    }
+    Ok(patterns(lines.iter().map(|(_, line)| line)))
 }
 
 #[cfg(test)]

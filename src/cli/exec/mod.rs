@@ -90,13 +90,18 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(argv: &'a [OsString], kind: Kind, given: &Given) -> Run<'a> {
         let cwd = origin::cwd();
-        let (config, _) = Config::load(&cwd, |name| std::env::var(name).ok());
+        let (config, complaints) = Config::load(&cwd, |name| std::env::var(name).ok());
+        let look = look(given);
+        // The others are the daemon's reason not to send anything.
+        for complaint in complaints.iter().filter(|c| c.harmless && look.verbose) {
+            say(&format!("warning: {}", complaint.text));
+        }
         Run {
             argv,
             kind,
             cwd,
             config,
-            look: look(given),
+            look,
             require_remote: flag("RCH_REQUIRE_REMOTE"),
             dry_run: flag("RCH_DRY_RUN"),
         }
