@@ -8,9 +8,11 @@ mod common;
 use std::process::Output;
 
 use common::home::Home;
+use rch::cli::data::SHAPES;
 use rch::cli::out::ERROR_CODES;
 use rch::cli::table::{COMMANDS, Command, What};
-use serde_json::Value;
+use rch::wire::status;
+use serde_json::{Value, json};
 
 /// What stands behind the command's words, so that it goes well.
 fn operands(command: &Command) -> Vec<&'static str> {
@@ -67,20 +69,120 @@ fn every_command_gives_one_envelope_and_nothing_else() {
             let value = envelope(&output.stdout, toon);
             let (name, said) = (command.name(), String::from_utf8_lossy(&output.stderr));
             assert_eq!(value["command"], name.as_str());
+            told(&name, &value["data"]);
             assert_eq!(
                 value["success"] == true,
                 output.status.code() == Some(0),
                 "{name}"
             );
             // With --verbose people may read on stderr what is being done; an error is data.
-            let told = said
+            let quiet = said
                 .lines()
                 .all(|l| l.starts_with("rch: asking rchd at ") || l.ends_with(" is measured"));
-            assert!(told, "{name}: {said}");
+            assert!(quiet, "{name}: {said}");
             assert!(
                 !said.contains('\x1b') && !output.stdout.contains(&0x1b),
                 "{name}"
             );
+        }
+    }
+}
+
+/// Every path to a value that is there.
+fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            let dot = if at.is_empty() { "" } else { "." };
+            for (name, value) in fields {
+                paths(value, &format!("{at}{dot}{name}"), found);
+            }
+        }
+        Value::Array(all) => all
+            .iter()
+            .for_each(|value| paths(value, &format!("{at}[]"), found)),
+        _ if !at.is_empty() => found.push(at.into()),
+        _ => {}
+    }
+}
+
+/// The paths that the manual knows of a command, those of others it refers to among them.
+fn known(command: &str) -> Vec<String> {
+    let shape = SHAPES.iter().find(|s| s.commands.contains(&command));
+    let shape = shape.unwrap_or_else(|| panic!("no shape of '{command}'"));
+    let mut all = vec![];
+    for (field, doc) in shape.fields {
+        match doc.strip_prefix("As in ") {
+            Some(other) => all.extend(known(other).iter().map(
+                |inner| match inner.strip_prefix("[]") {
+                    Some(inner) => format!("{field}{inner}"),
+                    None => format!("{field}.{inner}"),
+                },
+            )),
+            None => all.push((*field).to_string()),
+        }
+    }
+    all
+}
+
+/// Every value that a command gave is in the manual.
+fn told(command: &str, data: &Value) {
+    let (known, mut found) = (known(command), vec![]);
+    paths(data, "", &mut found);
+    let fits = |path: &str, field: &str| {
+        let (path, field): (Vec<&str>, Vec<&str>) =
+            (path.split('.').collect(), field.split('.').collect());
+        // What an agent gets is the agent's own.
+        let own = field == ["answer"] && path.first() == field.first();
+        let same = |(p, f): (&&str, &&str)| *f == "*" || p == f;
+        own || (path.len() == field.len() && path.iter().zip(&field).all(same))
+    };
+    for path in found {
+        // Settings are values by themselves, or lists, without their sources.
+        let setting =
+            command == "config show" && !path.ends_with("value") && !path.contains(".source");
+        let is_known = known.iter().any(|field| fits(&path, field));
+        assert!(
+            setting || path.contains(".value[]") || is_known,
+            "{command}: '{path}' is not in the manual"
+        );
+    }
+}
+
+/// And what is in the manual is there: of the daemon's own structs, whatever they hold at the moment.
+#[test]
+fn every_field_of_the_manual_is_one() {
+    let job = status::Job {
+        candidates: vec![status::PlanWorker::default()],
+        ..status::Job::default()
+    };
+    let status = status::Status {
+        jobs: vec![job],
+        totals: status::Totals {
+            local_reasons: vec![("x".into(), 1)],
+            ..status::Totals::default()
+        },
+        workers: vec![status::Worker {
+            tags: vec!["x".into()],
+            ..status::Worker::default()
+        }],
+        ..status::Status::default()
+    };
+    let probe = status::Probe {
+        tools: vec!["x".into()],
+        ..status::Probe::default()
+    };
+    for (command, data) in [
+        ("status", json!(status)),
+        ("workers probe", json!([probe])),
+        ("workers benchmark", json!([status::Benchmark::default()])),
+    ] {
+        told(command, &data);
+        let mut found = vec![];
+        paths(&data, "", &mut found);
+        for field in known(command) {
+            // That one is told where there is no daemon.
+            let offline = field == "workers[].enabled";
+            assert!(offline || found.contains(&field), "{command}: {field}");
         }
     }
 }

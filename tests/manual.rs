@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rch::bytes::{Malformed, Parsed, Reader};
+use rch::cli::data::SHAPES;
 use rch::cli::out::ERROR_CODES;
 use rch::cli::table::{COMMANDS, GLOBAL};
 use rch::config::keys::KEYS;
@@ -182,6 +183,43 @@ fn every_state_is_in_rch_1() {
     let all = [status::WORKER_STATES, status::JOB_STATES].concat();
     let want: Vec<String> = all.iter().map(|(s, doc)| format!("{s}: {doc}.")).collect();
     assert_eq!(have, want);
+}
+
+/// `.Ss Data` of rch(1), as the table of the command line has it.
+fn data_section() -> String {
+    let mut out = String::new();
+    for shape in SHAPES {
+        let names = shape.commands.join(", ");
+        out.push_str(&format!(
+            ".It Sy {names}\n{}:\n.Bl -tag -width jobs[].returned_bytes -compact\n",
+            shape.form
+        ));
+        for (field, doc) in shape.fields {
+            out.push_str(&format!(".It Va {field}\n{doc}.\n"));
+        }
+        out.push_str(".El\n");
+    }
+    out
+}
+
+#[test]
+fn every_field_of_the_data_is_in_rch_1() {
+    let page = page("rch.1");
+    let text = page.split_once(".Ss Data\n").expect("a section").1;
+    let text = text.split("\n.Ss ").next().unwrap();
+    let from = text.find(".It Sy ").unwrap_or(0);
+    let want = data_section();
+    assert_eq!(text[from..].trim_end(), format!("{want}.El"), "{want}");
+    // Each command that says anything has one, and nothing else has.
+    let mut named: Vec<&str> = SHAPES.iter().flat_map(|s| s.commands).copied().collect();
+    let mut commands: Vec<String> = COMMANDS
+        .iter()
+        .map(|c| c.name())
+        .filter(|n| n != "exec" && n != "hook session-start")
+        .collect();
+    named.sort_unstable();
+    commands.sort_unstable();
+    assert_eq!(named, commands);
 }
 
 #[test]

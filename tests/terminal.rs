@@ -322,7 +322,7 @@ fn watch_leaves_the_terminal_clean() {
     let mut like = home.rch(&[]);
     like.env("RCH", common::bin("rch")).env("PS1", "$ ");
     let mut typed = Terminal::start(&like, "bash --norc --noprofile -i");
-    for key in ["\x03", "\x1c"] {
+    for key in ["\x03", "\x1c", "q"] {
         typed.keys("$RCH status --watch; echo status $?\n");
         typed.until(ENTER, 1);
         let pages = typed.until("\x1b[H", 2);
@@ -342,8 +342,11 @@ fn watch_leaves_the_terminal_clean() {
     typed.keys("fg\n");
     typed.until(ENTER, 1);
     typed.until("\x1b[H", 2);
-    typed.keys("\x03");
+    typed.keys("xq");
     typed.until(LEAVE, 1);
+    typed.keys("stty -a\n");
+    typed.until(" icanon ", 1);
+    typed.until(" echo ", 1);
 }
 
 /// Output that cannot be written is a failure here, and was a success there.

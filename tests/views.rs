@@ -338,6 +338,7 @@ fn probes_and_benchmarks() {
         ok: true,
         latency_ms: 12.2,
         slots: 32,
+        cpus: 16,
         tools: [
             "rust 1.87.0",
             "rust 1.95.0",
@@ -369,10 +370,19 @@ fn probes_and_benchmarks() {
         hint: "is sshd running there?".into(),
         ..Probe::default()
     };
-    let text: String = [&good, &poor, &bad]
-        .iter()
-        .map(|p| probed(&PLAIN, p))
-        .collect();
+    let verbose = Look {
+        verbose: true,
+        ..PLAIN
+    };
+    let text: String = [
+        (&good, &PLAIN),
+        (&poor, &PLAIN),
+        (&bad, &PLAIN),
+        (&good, &verbose),
+    ]
+    .iter()
+    .map(|(p, look)| probed(look, p))
+    .collect();
     fits(&PLAIN, &text);
     compare("probe", &text);
     let fast = Benchmark {

@@ -238,6 +238,26 @@ pub fn set(call: &Call) -> Outcome {
     ))
 }
 
+pub fn unset(call: &Call) -> Outcome {
+    let look = Look::here(&call.given);
+    let (key, path) = (key(call)?, target(call));
+    let there = edit::unset(&path, key).map_err(Fail::config)?;
+    super::workers::reload(&look);
+    let (name, file) = (key.path(), path.display().to_string());
+    let settings = settings();
+    let now = settings.get(key);
+    let what = if there { "taken out of" } else { "is not in" };
+    let text = format!(
+        "{name} {what} '{file}'; in force is {}, from {}\n",
+        now.value, now.source
+    );
+    let data = json!({
+        "key": name, "changed": there, "value": now.value.json(),
+        "source": now.source.to_string(), "file": file,
+    });
+    Ok(Done::new(said(&look, &text), data))
+}
+
 /// Says so if another source stands above the file that was just changed.
 fn overruled(look: &Look, key: &Key, path: &Path) -> String {
     match &settings().get(key).source {

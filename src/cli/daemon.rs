@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::grid::fold;
 use super::jobs::said;
-use super::out::{Done, Fail, Format, Look, clean, print};
+use super::out::{self, Done, Fail, Format, Look, clean, print};
 use super::parse::Call;
 use super::{Outcome, link, status};
 use crate::client::{self, Daemon, Unreachable};
@@ -46,6 +46,8 @@ pub fn start(call: &Call) -> Outcome {
         Err(why) => return Err(link::unreachable(&why)),
     };
     let status: Status = link::ask(&mut daemon, &Ask::Status)?;
+    // It says so in its log alone, and runs without them.
+    out::warn(&look, &crate::config::workers().err().unwrap_or_default());
     let word = if new {
         "started"
     } else {

@@ -86,7 +86,16 @@ pub fn uninstall(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let (name, agent) = agent(call);
     let settled = verbs::uninstall(agent, call.given.has("project")).map_err(Fail::config)?;
-    let text = settings(&settled, "removed from", "was not in");
+    let mut text = settings(&settled, "removed from", "was not in");
+    let links = masquerade::status(&masquerade::default_dir()).map_err(Fail::system)?;
+    if agent == Agent::Claude && links.count > 0 {
+        let left = count(links.count as u64, "link");
+        let hint = format!(
+            "{left} in '{}' stay; 'rch masquerade uninstall' removes them",
+            links.dir.display()
+        );
+        text.push_str(&look.hint("", &hint));
+    }
     let data = json!({ "agent": name, "file": shown(&settled.file), "changed": settled.changed });
     Ok(Done::new(said(&look, &text), data))
 }
@@ -96,14 +105,21 @@ pub fn status(call: &Call) -> Outcome {
     let agents = AGENTS
         .iter()
         .filter(|(name, _)| wanted.is_none_or(|w| w == *name));
-    let (mut text, mut data) = (String::new(), vec![]);
+    let (mut text, mut data, mut well) = (String::new(), vec![], true);
     for (name, agent) in agents {
-        let found = verbs::status(*agent, call.given.has("project"));
-        let (file, state) = found.map_err(Fail::system)?;
-        text.push_str(&format!("{name:<8} {state:<18} {}\n", file.display()));
-        data.push(json!({ "agent": name, "state": state, "file": shown(&file) }));
+        let found = verbs::status(*agent, call.given.has("project")).map_err(Fail::system)?;
+        let file = found.file.display();
+        text.push_str(&format!("{name:<8} {:<18} {file}\n", found.state));
+        if let Some(fault) = &found.fault {
+            well = false;
+            text.push_str(&format!("    {}\n", fault.text()));
+        }
+        let fault = found.fault.as_ref().map(Error::text);
+        data.push(json!({
+            "agent": name, "state": found.state, "file": shown(&found.file), "fault": fault,
+        }));
     }
-    Ok(Done::new(text, json!(data)))
+    Ok(Done::new(text, json!(data)).answer(well))
 }
 
 pub fn test(_call: &Call) -> Outcome {

@@ -10,6 +10,7 @@ pub mod compilers;
 pub mod complete;
 pub mod config;
 pub mod daemon;
+pub mod data;
 pub mod doctor;
 pub mod exec;
 pub mod grid;
@@ -50,7 +51,8 @@ pub fn main(args: Vec<OsString>) -> i32 {
         return exit::FAILED;
     }
     let mut given = Given::default();
-    match parse::parse(args.get(1..).unwrap_or(&[]), &mut given) {
+    let args = args.get(1..).unwrap_or_default();
+    match parse::parse(args, &mut given) {
         Ok(Wanted::Raw(run, given, args)) => run(&given, &args),
         Ok(Wanted::Call(call)) => run(&call),
         Ok(Wanted::Help(words)) => {
@@ -61,7 +63,10 @@ pub fn main(args: Vec<OsString>) -> i32 {
             let done = Done::new(format!("rch {VERSION}\n"), json!({ "version": VERSION }));
             out::finish(&Look::here(&given), "version", Ok(done))
         }
-        Err(error) => out::finish(&Look::here(&given), "", Err(Fail::usage(error))),
+        Err(error) => {
+            let fail = Err(Fail::usage(error));
+            out::finish(&Look::here(&given), &parse::named(args), fail)
+        }
     }
 }
 

@@ -210,6 +210,19 @@ fn rest(
     }))
 }
 
+/// The words of `args` that name a command, or the beginning of one, for an error that has no call.
+pub fn named(args: &[OsString]) -> String {
+    let mut words: Vec<String> = vec![];
+    let all = args.iter().filter_map(|a| a.to_str());
+    for word in all.filter(|a| !a.starts_with('-')) {
+        if !next_words(&words).contains(&word) {
+            break;
+        }
+        words.push(word.into());
+    }
+    words.join(" ")
+}
+
 /// Whether it is not to be run, but to be told of.
 fn about_itself(command: &Command, given: &Given) -> Option<Wanted> {
     if given.has("help") {
@@ -250,7 +263,12 @@ fn raw(
 fn count(command: &Command, name: &str, operands: &[OsString]) -> Result<(), Error> {
     let wanted = command.operands;
     if operands.len() < wanted.min {
-        let error = Error::new(format!("'{name}' needs {}", wanted.shown));
+        // Those that are there belong to what it is about.
+        let given = operands.iter().map(|o| format!(" {}", o.display()));
+        let given = given.collect::<String>();
+        let words: Vec<&str> = wanted.shown.split(' ').collect();
+        let missing = words.get(operands.len()..).unwrap_or_default().join(" ");
+        let error = Error::new(format!("'{name}{given}' needs {missing}"));
         return Err(error.hint(format!("'{name} --help' explains it")));
     }
     if operands.len() > wanted.max {
@@ -389,6 +407,19 @@ mod tests {
         ];
         for (line, text) in cases {
             assert_eq!(error(line), text);
+        }
+    }
+
+    #[test]
+    fn an_error_is_of_the_command_that_was_named() {
+        for (line, name) in [
+            ("--json workers probe --nope", "workers probe"),
+            ("workers xyzzy --json", "workers"),
+            ("--json xyzzy", ""),
+            ("logs j1 j2", "logs"),
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(named(&args), name, "{line}");
         }
     }
 

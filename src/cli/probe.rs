@@ -86,11 +86,29 @@ pub fn probed(look: &Look, p: &Probe) -> String {
         .replace(&format!(",{TIE}"), ", ");
     let facts = fold(&facts, column, 4, look.width).replace(TIE, " ");
     let mut out = format!("{id}: {ok} {facts}\n");
+    if look.verbose {
+        out.push_str(&format!("  {}\n", fold(&particulars(p), 2, 4, look.width)));
+    }
     for (what, hint) in imperfections(p) {
         out.push_str(&format!("  {}\n", fold(&what, 2, 4, look.width)));
         out.push_str(&look.hint("  ", &hint));
     }
     out
+}
+
+/// What is as it should be, for who wants to know.
+fn particulars(p: &Probe) -> String {
+    let rsync = match p.rsync.as_str() {
+        "" => "no rsync".into(),
+        version => format!("rsync {}", clean(version)),
+    };
+    format!(
+        "rch-wkr {}, {}, {rsync}, {} free, clock {:+.0} ms",
+        clean(&p.version),
+        status::count(u64::from(p.cpus), "CPU"),
+        super::grid::bytes(p.free_mib << 20),
+        p.clock_offset_ms,
+    )
 }
 
 /// Each tool by its name and version, once: `gcc (Debian 12.2.0-14) 12.2.0 x86_64` is `gcc 12.2.0`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::grid::{Cell, Row, bar, bytes, draw};
+use super::grid::{Cell, Row, bar, bytes, draw, fold};
 use super::out::{Done, Format, Ink, Look, clean};
 use super::parse::Call;
 use super::{Outcome, jobs, link, watch};
@@ -87,15 +87,16 @@ fn overview(look: &Look, status: &Status) -> String {
 
 /// The daemon and the fleet in two lines.
 pub fn daemon(look: &Look, daemon: &Daemon, workers: &[Worker]) -> String {
-    let up = look.paint(Ink::Good, "running");
-    let mut out = format!(
-        "rchd {} is {up} for {} (pid {}, {}, {} of memory)\n",
+    let head = format!(
+        "rchd {} is running for {} (pid {}, {}, {} of memory)\n",
         clean(&daemon.version),
         human(Duration::from_millis(daemon.uptime_ms)),
         daemon.pid,
         count(u64::from(daemon.clients), "client"),
         bytes(daemon.rss_kib * 1024),
     );
+    let up = look.paint(Ink::Good, "running");
+    let mut out = fold(&head, 0, 2, look.width).replacen("running", &up, 1);
     let online: Vec<&Worker> = workers.iter().filter(|w| is_online(w)).collect();
     let (used, total) = online
         .iter()

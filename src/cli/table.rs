@@ -282,6 +282,12 @@ commands! {
         [PROJECT],
         [("rch config set transfer.artifacts full", "bring back the whole target directory")],
         Run::Own(config::set);
+    ["config", "unset"] operands("KEY", 1, 1, What::Key),
+        "Take one setting out of config.toml",
+        "Comments and order in the file are kept; what is in force then is said.",
+        [PROJECT],
+        [("rch config unset transfer.artifacts", "its default again")],
+        Run::Own(config::unset);
     ["hook", "install"] NONE,
         "Put rch's hook into an agent's settings",
         "All else in the file stays as it is written.", [AGENT, PROJECT, switch("masquerade", "A folder of compiler names in PATH instead of rewriting")],
@@ -293,7 +299,7 @@ commands! {
         Run::Own(hooks::uninstall);
     ["hook", "status"] NONE,
         "Show where the hook is installed",
-        "", [AGENT, PROJECT], [("rch hook status", "for every agent")],
+        "Exits 1 if an agent's settings cannot be read.", [AGENT, PROJECT], [("rch hook status", "for every agent")],
         Run::Own(hooks::status);
     ["hook", "test"] NONE,
         "Show what the hook would answer to a document on stdin",

@@ -1,10 +1,11 @@
 //! `rch status --watch`: the page, again every second.
 //!
 //! On a terminal it is drawn in place, on the alternate screen, so that what stood there before
-//! stands there afterwards, and while it is stopped (Ctrl-Z); interrupting it is its normal end.
+//! stands there afterwards, and while it is stopped (Ctrl-Z); interrupting it is its normal end, as is `q`.
 //! Anywhere else each page follows the one before, after an empty line; machine formats give one
 //! envelope a second.
 
+use std::io::Stdin;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use super::status::{self, Parts};
 use super::{Outcome, link};
 use crate::client::Daemon;
 use crate::error::Error;
-use crate::sys::fd::{Watch, poll};
+use crate::sys::fd::{self, Watch, poll};
 use crate::sys::process;
 use crate::sys::signal::{self, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, Signals};
-use crate::sys::tty::winsize;
+use crate::sys::tty::{Keys, winsize};
 use crate::wire::client::Ask;
 use crate::wire::status::Status;
 
@@ -30,8 +31,21 @@ const SIGNALS: [i32; 6] = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH];
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// The terminal as it was, whatever ends the watching.
-struct Screen;
+/// A terminal that is drawn on, and as it was once this goes, whatever ends the watching.
+struct Screen {
+    /// `None` if keys come from elsewhere, or are another's.
+    keys: Option<Keys<Stdin>>,
+}
+
+impl Screen {
+    fn enter() -> Result<Screen, Fail> {
+        let screen = Screen {
+            keys: Keys::take(std::io::stdin()),
+        };
+        out::print(ENTER.as_bytes())?;
+        Ok(screen)
+    }
+}
 
 impl Drop for Screen {
     fn drop(&mut self) {
@@ -43,10 +57,8 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
     // The first answer comes before anything is drawn: without a daemon the screen stays as it is.
     let mut first = Some(ask(look)?);
     let mut signals = watched()?;
-    let screen = status::redraws(look).then(|| Screen);
-    if screen.is_some() {
-        out::print(ENTER.as_bytes())?;
-    }
+    let enter = || status::redraws(look).then(Screen::enter).transpose();
+    let mut screen = enter()?;
     let mut look = *look;
     loop {
         let text = match first.take().map_or_else(|| ask(&look), Ok) {
@@ -56,18 +68,19 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
         if !show(&look, &text)? {
             break;
         }
-        match pause(&signals) {
+        match pause(&signals, screen.as_ref().and_then(|s| s.keys.as_ref())) {
             Next::Page => {}
             Next::Resized => resize(&mut look),
             Next::Stop => {
-                stop(screen.is_some())?;
+                drop(screen.take());
+                stop();
+                screen = enter()?;
                 signals = watched()?;
                 resize(&mut look);
             }
             Next::Over => break,
         }
     }
-    drop(screen);
     Ok(Done::default())
 }
 
@@ -126,21 +139,32 @@ enum Next {
 }
 
 /// Waits for the next page's time, or for what comes before it.
-fn pause(signals: &Signals) -> Next {
-    let watch = Watch {
-        fd: signals.as_fd(),
+fn pause(signals: &Signals, keys: Option<&Keys<Stdin>>) -> Next {
+    let watch = |fd| Watch {
+        fd,
         read: true,
         write: false,
     };
-    if poll(&[watch], Some(PERIOD)).is_err() {
+    let fds = [Some(signals.as_fd()), keys.map(AsFd::as_fd)];
+    let fds: Vec<Watch<'_>> = fds.into_iter().flatten().map(watch).collect();
+    let Ok(ready) = poll(&fds, Some(PERIOD)) else {
         return Next::Over;
-    }
+    };
+    let pressed = ready.get(1).is_some_and(|keys| keys.readable);
     match signals.next() {
+        None if pressed && is_over(keys) => Next::Over,
         None => Next::Page,
         Some(SIGWINCH) => Next::Resized,
         Some(SIGTSTP) => Next::Stop,
         Some(_) => Next::Over,
     }
+}
+
+/// Whether it was the key that ends pagers and tops, or the terminal has gone.
+fn is_over(keys: Option<&Keys<Stdin>>) -> bool {
+    let mut typed = [0; 64];
+    let read = keys.map_or(Ok(0), |keys| fd::read(keys, &mut typed));
+    read.map_or(true, |n| n == 0 || typed[..n].contains(&b'q'))
 }
 
 fn resize(look: &mut Look) {
@@ -153,18 +177,11 @@ fn watched() -> Result<Signals, Fail> {
     Signals::new(&SIGNALS).map_err(|e| Fail::system(Error::os("cannot watch signals", &e)))
 }
 
-/// Stands still until SIGCONT, with the terminal as it was. The signal is raised again rather than
+/// Stands still until SIGCONT. The signal is raised again rather than
 /// obeyed: the kernel knows whether anybody is there to continue us.
-fn stop(drawn: bool) -> Result<(), Fail> {
-    if drawn {
-        out::print(LEAVE.as_bytes())?;
-    }
+fn stop() {
     signal::unblock_all();
     let _ = process::kill(process::getpid(), SIGTSTP);
-    if drawn {
-        out::print(ENTER.as_bytes())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

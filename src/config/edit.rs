@@ -14,6 +14,8 @@ use super::keys::{KEYS, Key, SECTIONS};
 use super::{Complaint, Value, file};
 use crate::error::{Error, Result};
 
+const LEFT_ALONE: &str = "correct the file first; it was left as it is";
+
 /// Sets one key of a config.toml, making the file if there is none. A commented-out default is
 /// replaced where it stands.
 ///
@@ -35,6 +37,51 @@ pub fn set(path: &Path, key: &Key, new: &Value) -> Result<()> {
         }
     }
     replace(path, &document.to_string())
+}
+
+/// Takes one key out of a config.toml, with its line; false if it is not there. In a file that `init`
+/// made the line becomes the commented-out default that it was.
+///
+/// # Errors
+/// If the file cannot be read, parsed or written, or the key shares its line.
+pub fn unset(path: &Path, key: &Key) -> Result<bool> {
+    let text = current(path)?;
+    let places = file::Places { path, text: &text };
+    let document = places
+        .parse()
+        .map_err(|c| Error::new(c.text).hint(LEFT_ALONE))?;
+    let section = document.get(key.section).and_then(Item::as_table_like);
+    let Some((name, item)) = section.and_then(|s| s.get_key_value(key.name)) else {
+        return Ok(false);
+    };
+    let span = name.span().zip(item.span());
+    let lines = span.and_then(|(name, item)| lines_of(&text, name.start, item.end));
+    let Some((before, after)) = lines else {
+        let text = format!("'{}' does not stand on lines of its own", key.path());
+        return Err(Error::new(text).hint("edit the file by hand"));
+    };
+    let explained = before.ends_with(&explanation(key));
+    let line = if explained {
+        commented(key)
+    } else {
+        String::new()
+    };
+    replace(path, &format!("{before}{line}{after}"))?;
+    Ok(true)
+}
+
+/// What stands before and behind the lines that hold `start..end` and nothing else but a comment.
+fn lines_of(text: &str, start: usize, end: usize) -> Option<(&str, &str)> {
+    let (before, after) = (text.get(..start)?, text.get(end..)?);
+    let (above, indent) = before.split_at(before.rfind('\n').map_or(0, |at| at.saturating_add(1)));
+    let (rest, below) = after.split_at(
+        after
+            .find('\n')
+            .map_or(after.len(), |at| at.saturating_add(1)),
+    );
+    let rest = rest.trim();
+    let alone = indent.trim().is_empty() && (rest.is_empty() || rest.starts_with('#'));
+    alone.then_some((above, below))
 }
 
 fn section<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut Table> {
@@ -206,7 +253,7 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     file::Places { path, text }
         .parse()
         .map(|document| document.into_mut())
-        .map_err(|c| Error::new(c.text).hint("correct the file first; it was left as it is"))
+        .map_err(|c| Error::new(c.text).hint(LEFT_ALONE))
 }
 
 /// Writes a file as a whole or not at all: a temporary file in the same directory, then a rename.
@@ -247,11 +294,22 @@ pub fn template() -> String {
     for (section, doc) in SECTIONS {
         out.push_str(&format!("\n# {doc}.\n[{section}]\n"));
         for key in KEYS.iter().filter(|k| k.section == *section) {
-            out.push_str(&format!("\n# {}: {}.\n", key.doc, key.kind.expects()));
-            out.push_str(&format!("# {} = {}\n", key.name, key.kind.default()));
+            out.push('\n');
+            out.push_str(&explanation(key));
+            out.push_str(&commented(key));
         }
     }
     out
+}
+
+/// The line above a key, in a file that `init` made.
+fn explanation(key: &Key) -> String {
+    format!("# {}: {}.\n", key.doc, key.kind.expects())
+}
+
+/// The line of a key that is at its default there.
+fn commented(key: &Key) -> String {
+    format!("# {} = {}\n", key.name, key.kind.default())
 }
 
 #[cfg(test)]
@@ -304,6 +362,36 @@ mod tests {
         let bare: String = text.lines().map(uncommented).collect();
         let (settings, complaints) = file::read(Path::new("/c"), &bare, Scope::UserOnly);
         assert_eq!((settings.len(), complaints.len()), (KEYS.len(), 0));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn unset_undoes_set_and_nothing_else() {
+        let without = |path: &Path, key: &str| {
+            let gone = unset(path, Key::find(key).unwrap());
+            (gone, fs::read_to_string(path).unwrap())
+        };
+        let (text, key) = (template(), "transfer.exclude_patterns");
+        let path = place("unset", &text);
+        assert_eq!(without(&path, key), (Ok(false), text.clone()));
+        after(&path, key, "*.{o,a},b");
+        assert_eq!(without(&path, key), (Ok(true), text));
+        fs::write(
+            &path,
+            "# mine\n[general]\n# about it\n  enabled = true # why\n# more\n[transfer]\nexclude_patterns = [\n  \"a\",\n]",
+        )
+        .unwrap();
+        let (gone, text) = without(&path, "general.enabled");
+        assert_eq!(gone, Ok(true));
+        assert!(text.starts_with("# mine\n[general]\n# about it\n# more\n[transfer]\n"));
+        let (gone, text) = without(&path, key);
+        assert_eq!(gone, Ok(true));
+        assert!(text.ends_with("# more\n[transfer]\n"), "{text}");
+        for shared in ["general = { enabled = true }\n", "general.enabled = true\n"] {
+            fs::write(&path, shared).unwrap();
+            let (gone, text) = without(&path, "general.enabled");
+            assert!(gone.is_err() && text == shared, "{gone:?}");
+        }
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 

@@ -118,6 +118,8 @@ struct Daemon {
     known: Arc<Known>,
     recent: VecDeque<status::Job>,
     totals: status::Totals,
+    /// The first mistake in workers.toml, which has not been taken therefore.
+    fleet_fault: String,
     local_reasons: reasons::Reasons,
     /// For commands that run here after all, and the processes that hold them.
     local_slots: Arc<Slots>,

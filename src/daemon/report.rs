@@ -35,7 +35,8 @@ impl Daemon {
                 version: crate::wire::VERSION.into(),
                 socket: self.socket.display().to_string(),
                 uptime_ms: millis(self.started.elapsed()),
-                clients: u32::try_from(self.clients.len()).unwrap_or(0),
+                // Whoever asks is none that waits for something else.
+                clients: u32::try_from(self.clients.len().saturating_sub(1)).unwrap_or(0),
                 rss_kib: rss_kib(),
             },
             workers: (0..self.workers.len())
@@ -72,7 +73,7 @@ impl Daemon {
             slots_total: worker.slots.total(),
             slots_used: worker.slots.used(),
             sessions: u32::try_from(sessions).unwrap_or(0),
-            latency_ms: worker.latency.unwrap_or_default().as_secs_f64() * 1000.0,
+            latency_ms: latency_ms(worker.latency.unwrap_or_default()),
             speed: worker.speed.unwrap_or(assumed),
             priority: worker.conf.priority,
             tags: worker.conf.tags.clone(),
@@ -150,7 +151,7 @@ impl Daemon {
     pub(super) fn probe_answered(&mut self, id: SessionId) {
         let session = &self.sessions[&id];
         let name = session.worker.clone();
-        let offset_ms = session.offset() as f64 / 1e6;
+        let offset_ms = (session.offset() as f64 / 1e6).round();
         let Some(worker) = self.workers.iter().find(|w| *w.id() == name) else {
             return;
         };
@@ -167,7 +168,7 @@ impl Daemon {
             ok: true,
             error: String::new(),
             hint,
-            latency_ms: latency.as_secs_f64() * 1000.0,
+            latency_ms: latency_ms(latency),
             slots: worker.slots.total(),
             cpus: facts.cpus,
             version: worker.version.clone(),
@@ -248,6 +249,11 @@ fn tools(facts: &Facts) -> Vec<String> {
         }
     }
     all
+}
+
+/// To the microsecond.
+fn latency_ms(latency: std::time::Duration) -> f64 {
+    (latency.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn transport(transport: &Transport) -> &'static str {

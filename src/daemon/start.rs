@@ -167,6 +167,7 @@ fn build(
         known: Arc::new(Known::default()),
         recent: VecDeque::new(),
         totals: status::Totals::default(),
+        fleet_fault: String::new(),
         local_reasons: super::reasons::Reasons::default(),
         local_slots: Slots::new(local_slots),
         locals: HashMap::new(),
@@ -219,12 +220,16 @@ impl Daemon {
         let complaints = match config::workers() {
             Ok(workers) => {
                 self.set_workers(workers);
+                self.fleet_fault.clear();
                 vec![]
             }
             Err(complaints) => complaints,
         };
         for complaint in &complaints {
             warn!("{}", complaint.text);
+        }
+        if let Some(first) = complaints.first() {
+            first.parts().0.clone_into(&mut self.fleet_fault);
         }
         complaints
     }

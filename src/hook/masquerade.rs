@@ -149,22 +149,23 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
 /// Makes the links.
 ///
 /// # Errors
-/// Something else stands in the way, or the folder cannot be written.
+/// Something else stands in the way, or the folder cannot be written; in the first case nothing is made.
 pub fn install(dir: &Path) -> Result<Links> {
     let (rch, dir) = (own_path()?, absolute(dir)?);
     std::fs::create_dir_all(&dir).map_err(|e| Error::path("create", &dir, &e))?;
-    for name in names::LINKS {
-        let link = dir.join(name);
-        if is_ours(&link, &rch) {
-            continue;
+    let links = names::LINKS.iter().map(|name| dir.join(name));
+    let missing: Vec<PathBuf> = links.filter(|link| !is_ours(link, &rch)).collect();
+    // A dangling link is what an older installation of ours left behind.
+    let (there, _): (Vec<&PathBuf>, Vec<_>) = missing.iter().partition(|link| link.exists());
+    if let Some(other) = there.first() {
+        let text = format!("'{}' is there already, and is not ours", other.display());
+        return Err(Error::new(text).hint("move it away, or name another folder"));
+    }
+    for link in &missing {
+        if link.is_symlink() {
+            std::fs::remove_file(link).map_err(|e| Error::path("remove", link, &e))?;
         }
-        // A dangling link is what an older installation of ours left behind.
-        if link.is_symlink() && !link.exists() {
-            std::fs::remove_file(&link).map_err(|e| Error::path("remove", &link, &e))?;
-        }
-        std::os::unix::fs::symlink(&rch, &link).map_err(|e| {
-            Error::path("link", &link, &e).hint("move it away, or name another folder")
-        })?;
+        std::os::unix::fs::symlink(&rch, link).map_err(|e| Error::path("link", link, &e))?;
     }
     Ok(Links::new(&dir, names::LINKS.len()))
 }

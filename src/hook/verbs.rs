@@ -63,21 +63,31 @@ pub fn uninstall(agent: Agent, project: bool) -> Result<Settled> {
     })
 }
 
+/// What an agent's settings file holds of ours.
+#[derive(Debug)]
+pub struct Found {
+    pub file: PathBuf,
+    /// `installed`, `masquerade`, `not installed`, `no settings file`, `unreadable`.
+    pub state: &'static str,
+    /// Why it is unreadable.
+    pub fault: Option<Error>,
+}
+
 /// What an agent's settings file has to do with us.
 ///
 /// # Errors
 /// Our own path is not to be found.
-pub fn status(agent: Agent, project: bool) -> Result<(PathBuf, String)> {
+pub fn status(agent: Agent, project: bool) -> Result<Found> {
     let rch = own_path()?;
     let file = agent.file(project);
-    let state = match install::load(&file) {
-        Ok((None, _)) => "no settings file".to_owned(),
-        Ok((_, value)) if install::look(&value, agent, &rch).0 => "installed".to_owned(),
-        Ok((_, value)) if install::masks(&value, &rch) => "masquerade".to_owned(),
-        Ok(_) => "not installed".to_owned(),
-        Err(err) => err.text().to_owned(),
+    let (state, fault) = match install::load(&file) {
+        Ok((None, _)) => ("no settings file", None),
+        Ok((_, value)) if install::look(&value, agent, &rch).0 => ("installed", None),
+        Ok((_, value)) if install::masks(&value, &rch) => ("masquerade", None),
+        Ok(_) => ("not installed", None),
+        Err(fault) => ("unreadable", Some(fault)),
     };
-    Ok((file, state))
+    Ok(Found { file, state, fault })
 }
 
 /// A document's walk through the hook.

@@ -1,7 +1,7 @@
-//! Terminals: how wide they are, and who may write to them.
+//! Terminals: how wide they are, who may write to them, and keys without a line's end.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::check;
 
@@ -17,6 +17,48 @@ pub fn winsize(fd: impl AsFd) -> Option<(u16, u16)> {
     let rc: io::Result<_> =
         check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) });
     (rc.is_ok() && size.ws_col > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// A terminal that hands over each key as it is pressed, without showing it; signals by key go on.
+/// As it was once this goes.
+#[derive(Debug)]
+pub struct Keys<F: AsFd> {
+    fd: F,
+    before: libc::termios,
+}
+
+impl<F: AsFd> Keys<F> {
+    /// `None` if `fd` is no terminal, or belongs to another process group at the moment.
+    pub fn take(fd: F) -> Option<Keys<F>> {
+        if !is_foreground(&fd) {
+            return None;
+        }
+        // SAFETY: a termios is plain numbers, for which zero is a value.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        let raw = fd.as_fd().as_raw_fd();
+        // SAFETY: tcgetattr writes one termios, which is live.
+        check(unsafe { libc::tcgetattr(raw, &mut before) }).ok()?;
+        let mut each = before;
+        each.c_lflag &= !(libc::ICANON | libc::ECHO);
+        each.c_cc[libc::VMIN] = 1;
+        each.c_cc[libc::VTIME] = 0;
+        // SAFETY: tcsetattr reads one termios, which is live.
+        check(unsafe { libc::tcsetattr(raw, libc::TCSANOW, &each) }).ok()?;
+        Some(Keys { fd, before })
+    }
+}
+
+impl<F: AsFd> AsFd for Keys<F> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl<F: AsFd> Drop for Keys<F> {
+    fn drop(&mut self) {
+        // SAFETY: tcsetattr reads one termios, which is live. Nobody is left to tell of a failure.
+        unsafe { libc::tcsetattr(self.fd.as_fd().as_raw_fd(), libc::TCSANOW, &self.before) };
+    }
 }
 
 /// Whether our process group is the one that the terminal behind `fd` belongs to at the moment.

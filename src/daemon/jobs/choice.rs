@@ -71,6 +71,10 @@ impl Daemon {
         self.queue.remove(id);
         let survey = self.jobs.get(&id).and_then(|j| j.survey.as_ref());
         let why = match survey {
+            // Without a fleet of before it is the reason; with one it would be another's.
+            _ if self.workers.is_empty() && !self.fleet_fault.is_empty() => {
+                self.fleet_fault.clone()
+            }
             Some(survey) => survey.wanted.nowhere(reasons, &self.names()),
             None => reasons,
         };

@@ -13,6 +13,7 @@ use crate::job::{Outcome, Stage};
 use crate::sched::Waiting;
 use crate::sys::process::Exit;
 use crate::time;
+use crate::wire::status;
 use crate::wire::worker::Fault;
 
 /// The status of a job that took too long, as timeout(1) has it.
@@ -52,7 +53,6 @@ impl Daemon {
         }
         job.exit = Some(exit);
         job.stage.advance(Stage::Done(Outcome::Remote));
-        self.totals.remote += 1;
         self.measured(id);
         let now = self.now;
         let Some(job) = self.jobs.get(&id) else {
@@ -186,8 +186,6 @@ impl Daemon {
         job.stage.advance(Stage::Done(Outcome::Local));
         job.reason.clone_from(&reason);
         self.queue.remove(id);
-        self.totals.local += 1;
-        self.local_reasons.count(&reason);
         self.event(format_args!("job {id}: local: {reason}"));
         self.release(id, false);
         self.settle(id);
@@ -202,7 +200,6 @@ impl Daemon {
         job.exit = Some(Exit::Signal(stopped_by.unwrap_or(15)));
         job.stage.advance(Stage::Done(Outcome::Cancelled));
         self.queue.remove(id);
-        self.totals.cancelled += 1;
         self.event(format_args!("job {id}: cancelled"));
         self.release(id, ended);
         self.settle(id);
@@ -237,8 +234,7 @@ impl Daemon {
     /// A job is over: its slots are free from now on, its record is kept, its clients are told.
     pub(super) fn settle(&mut self, id: JobId) {
         let row = self.job_row(&self.jobs[&id]);
-        self.totals.sent_bytes += row.sent_bytes;
-        self.totals.returned_bytes += row.returned_bytes;
+        self.count(id, &row);
         self.bench_ended(id);
         self.recent.push_front(row);
         self.recent.truncate(RECENT);
@@ -246,6 +242,24 @@ impl Daemon {
             job.attempt = None;
         }
         self.bury(id);
+    }
+
+    /// Adds a job that is over to what came of all; a measurement is nobody's command.
+    fn count(&mut self, id: JobId, row: &status::Job) {
+        let job = &self.jobs[&id];
+        if job.bench.is_some() {
+            return;
+        }
+        match job.stage {
+            Stage::Done(Outcome::Local) => {
+                self.totals.local += 1;
+                self.local_reasons.count(&job.reason);
+            }
+            Stage::Done(Outcome::Cancelled) => self.totals.cancelled += 1,
+            _ => self.totals.remote += 1,
+        }
+        self.totals.sent_bytes += row.sent_bytes;
+        self.totals.returned_bytes += row.returned_bytes;
     }
 
     /// Forgets a job that is over and that no client reads any more.

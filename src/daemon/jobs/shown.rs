@@ -2,6 +2,7 @@
 //!
 //! A command line may be megabytes long and hold anything; a row of `rch status` may not.
 
+use crate::shell::quoted;
 use crate::wire::client::Exec;
 
 /// Characters of a command or of a worker's complaint that are shown and kept.
@@ -16,7 +17,7 @@ pub(in crate::daemon) fn report_command(exec: &Exec) -> String {
         }
         let space = if line.is_empty() { "" } else { " " };
         line.push_str(space);
-        line.push_str(&word.to_string_lossy());
+        line.push_str(&quoted(&word.to_string_lossy()));
     }
     let line: String = line
         .chars()
@@ -48,7 +49,7 @@ mod tests {
             merged: false,
             require_remote: false,
         };
-        assert_eq!(report_command(&exec(vec!["make", "a\tb\n"])), "make a b ");
+        assert_eq!(report_command(&exec(vec!["make", "a\tb\n"])), "make 'a b '");
         let long = report_command(&exec(vec!["é"; 100_000]));
         assert_eq!(long.chars().count(), SHOWN + 1);
         assert!(long.ends_with('…'), "{long}");
