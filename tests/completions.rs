@@ -13,7 +13,7 @@ use common::terminal::Terminal;
 use common::write;
 
 /// What is typed, what stands there after TAB, and what is listed below if that is not all.
-const CASES: [(&str, &str, &[&str]); 13] = [
+const CASES: [(&str, &str, &[&str]); 16] = [
     ("rch sta", "rch status ", &[]),
     ("rch wor", "rch workers ", &[]),
     ("rch workers b", "rch workers benchmark ", &[]),
@@ -26,6 +26,14 @@ const CASES: [(&str, &str, &[&str]); 13] = [
     ("rch status --wa", "rch status --watch ", &[]),
     ("rch config get hook.m", "rch config get hook.mode ", &[]),
     ("rch workers probe ", "rch workers probe local ", &[]),
+    ("rch workers drain ", "rch workers drain local ", &[]),
+    // One is enough of a worker.
+    (
+        "rch workers drain local lo",
+        "rch workers drain local lo",
+        &[],
+    ),
+    ("rch logs ", "rch logs j1 ", &[]),
     (
         "rch masquerade install /us",
         "rch masquerade install /usr/",
@@ -55,6 +63,8 @@ fn home(shell: &str) -> (Home, PathBuf) {
     common::script(&home.path().join("bin/mandb-of-rch-tests"), "#!/bin/sh\n");
     std::os::unix::fs::symlink(common::bin("rch"), home.path().join("bin/rch")).unwrap();
     write(&home.project.join("Rules"), "");
+    let job = home.rch(&["exec", "--", "make", "-f", "Rules"]).output();
+    assert_eq!(job.unwrap().status.code(), Some(2), "no rule");
     let output = home.rch(&["completions", shell]).output().unwrap();
     let script = home.path().join("_rch");
     std::fs::write(&script, output.stdout).unwrap();
@@ -94,6 +104,7 @@ fn bash_completes() {
         let found = said(shell(&home, "bash", &["-c", &ask]));
         let found: Vec<&str> = found.lines().collect();
         match listed {
+            [] if after == typed => assert_eq!(found, [""], "{typed}"),
             [] => {
                 let last = after.trim_end().rsplit([' ', '=']).next().unwrap();
                 assert_eq!(found, [last.trim_end_matches('/')], "{typed}");
@@ -116,6 +127,7 @@ fn fish_completes() {
             .collect();
         found.sort_unstable();
         match listed {
+            [] if after == typed => assert!(found.is_empty(), "{typed}: {found:?}"),
             [] => {
                 let last = after.trim_end().rsplit(' ').next().unwrap();
                 assert_eq!(found, [last], "{typed}");

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::super::table::{Flag, GLOBAL, What};
-use super::{asked, commands, groups, next, operands, spellings, valued};
+use super::{asked, commands, groups, next, only_first, operands, spellings, valued};
 
 const HEAD: &str = r#"# bash completion for rch, made by 'rch completions bash'.
 _rch() {
@@ -56,10 +56,13 @@ pub fn script() -> String {
                 "[[ $cur == -* ]] || { COMPREPLY=($(compgen -d -- \"$cur\")); return; }; ",
             );
         }
+        if only_first(command) {
+            let _ = write!(out, "[[ $c != '{name}' ]] || ");
+        }
         let words = operands(command).join(" ");
         let _ = match asked(command) {
             Some(line) => writeln!(out, "words=$({line}) ;;"),
-            None if words.is_empty() => writeln!(out, ";;"),
+            None if words.is_empty() => writeln!(out, "words= ;;"),
             None => writeln!(out, "words='{words}' ;;"),
         };
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::super::table::{Command, Flag, GLOBAL, What};
-use super::{asked, commands, groups, next, operands, spellings, valued};
+use super::{asked, commands, groups, next, only_first, operands, spellings, valued};
 
 const FUNCTIONS: &str = r#"function __rch_at -d 'Whether these are all words so far'
     set -l said (__rch_said)
@@ -67,7 +67,9 @@ fn below(out: &mut String, command: &Command) {
         _ if operands.is_empty() => return,
         _ => format!("-a '{operands}'"),
     };
-    rule(out, &when, &what);
+    let first = format!("__rch_at {}", command.name());
+    let when = if only_first(command) { &first } else { &when };
+    rule(out, when, &what);
 }
 
 fn rule(out: &mut String, when: &str, what: &str) {

@@ -89,6 +89,11 @@ fn spellings(flag: &Flag) -> Vec<String> {
         .collect()
 }
 
+/// Whether only the first operand is of the kind that can be offered.
+fn only_first(command: &Command) -> bool {
+    command.operands.max < usize::MAX
+}
+
 /// The operands that are known beforehand.
 fn operands(command: &Command) -> Vec<String> {
     match command.operands.what {

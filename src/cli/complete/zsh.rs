@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::super::table::{Flag, GLOBAL, What};
-use super::{asked, commands, groups, next, operands, spellings, valued};
+use super::{asked, commands, groups, next, only_first, operands, spellings, valued};
 
 /// `$words` and `CURRENT` are zsh's own: the command line, and which word of it is completed. So is
 /// `$commands`, which a local of that name would hide from the completion behind `exec`.
@@ -68,10 +68,13 @@ pub fn script() -> String {
         if command.operands.what == What::Folder {
             out.push_str("[[ $PREFIX == -* ]] || { _files -/; return }; ");
         }
+        if only_first(command) {
+            let _ = write!(out, "[[ \"$said\" != '{name}' ]] || ");
+        }
         let words = operands(command).join(" ");
         let _ = match asked(command) {
             Some(line) => writeln!(out, "operands=(${{(f)\"$({line})\"}}) ;;"),
-            None if words.is_empty() => writeln!(out, ";;"),
+            None if words.is_empty() => writeln!(out, "operands=() ;;"),
             None => writeln!(out, "operands=({words}) ;;"),
         };
     }
