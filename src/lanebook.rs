@@ -146,6 +146,12 @@ impl Lanebook {
         family.any(|lane| lane.busy.is_none())
     }
 
+    /// How many lanes there are known.
+    pub fn count(&self, worker: &WorkerId) -> usize {
+        let there = self.lanes.iter().filter(|((w, _), _)| w == worker);
+        there.map(|(_, lanes)| lanes.len()).sum()
+    }
+
     /// Marks the lane as a job's own.
     pub fn take(&mut self, worker: &WorkerId, key: LaneKey, number: u16, job: JobId) {
         if let Some(lane) = self.lane(worker, key, number) {

@@ -420,6 +420,7 @@ fn jobs_are_told_as_they_went() {
     let jobs = json["data"]["jobs"].as_array().unwrap();
     let ids: Vec<_> = jobs.iter().map(|j| j["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, [4, 3, 2, 1]);
+    assert_eq!(json["data"]["workers"][0]["lanes"], 1, "{json}");
     assert_eq!(
         (&jobs[1]["signal"], &jobs[1]["state"]),
         (&2.into(), &"done".into())

@@ -158,6 +158,7 @@ pub static SHAPES: &[Shape] = &[
             ("[].slots_total", "How many it has"),
             ("[].slots_used", "How many are taken"),
             ("[].sessions", "Connections of rch-wkr that stand"),
+            ("[].lanes", "Trees of projects that it holds"),
             ("[].latency_ms", "One round trip; 0 before it is measured"),
             ("[].speed", "0 to 100"),
             ("[].priority", "Percent"),

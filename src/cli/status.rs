@@ -56,7 +56,7 @@ pub fn page(look: &Look, status: &Status, parts: Parts) -> String {
     }
     let mut shown = vec![];
     if parts.workers {
-        shown.push(workers(look, &status.workers));
+        shown.push(in_full(look, &status.workers));
     }
     if parts.jobs {
         shown.push(jobs::all(look, &status.jobs));
@@ -131,6 +131,37 @@ pub fn count(n: u64, noun: &str) -> String {
 
 /// The table of workers.
 pub fn workers(look: &Look, workers: &[Worker]) -> String {
+    let address = look.width >= 100;
+    table(look, workers, |w| row(look, w, address))
+}
+
+/// The same with everything that is known of each.
+fn in_full(look: &Look, workers: &[Worker]) -> String {
+    table(look, workers, |w| {
+        let mut row = row(look, w, false);
+        let text = format!("    {}\n", fold(&particulars(w), 4, 6, look.width));
+        row.below.insert_str(0, &look.paint(Ink::Dim, &text));
+        row
+    })
+}
+
+/// `ssh builder@css.example.org [big], 2 sessions, 3 lanes, 41 jobs done, 1 failure`.
+fn particulars(w: &Worker) -> String {
+    let counts = [
+        (u64::from(w.sessions), "session"),
+        (u64::from(w.lanes), "lane"),
+    ];
+    let mut parts = vec![match w.address.as_str() {
+        "" => address(w),
+        _ => format!("{} {}", clean(&w.transport), address(w)),
+    }];
+    parts.extend(counts.map(|(n, noun)| count(n, noun)));
+    parts.push(format!("{} done", count(w.jobs_done, "job")));
+    parts.push(count(w.failures, "failure"));
+    parts.join(", ")
+}
+
+fn table(look: &Look, workers: &[Worker], row: impl Fn(&Worker) -> Row) -> String {
     let mut out = look.heading("Workers");
     if workers.is_empty() {
         out.push_str("  none\n");
@@ -138,12 +169,12 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
         out.push_str(&look.hint("  ", hint));
         return out;
     }
-    let rows: Vec<Row> = workers.iter().map(|w| row(look, w)).collect();
+    let rows: Vec<Row> = workers.iter().map(row).collect();
     out.push_str(&draw(look, &rows, &[5, 0]));
     out
 }
 
-fn row(look: &Look, w: &Worker) -> Row {
+fn row(look: &Look, w: &Worker, with_address: bool) -> Row {
     let width = if look.width >= 100 { 20 } else { 10 };
     let (word, ink) = state(w);
     let up = is_online(w);
@@ -160,7 +191,7 @@ fn row(look: &Look, w: &Worker) -> Row {
         Cell::new(bar),
         Cell::new(slots).right(),
         Cell::new(figures(w, up)),
-        Cell::new(if look.width >= 100 {
+        Cell::new(if with_address {
             address(w)
         } else {
             String::new()
@@ -228,7 +259,8 @@ fn remedy(look: &Look, w: &Worker) -> String {
         let retry = w.retry_ms.map_or(String::new(), |ms| {
             format!("; tried again in {}", human(Duration::from_millis(ms)))
         });
-        out.push_str(&format!("    {}{retry}\n", clean(&w.reason)));
+        let text = format!("{}{retry}", clean(&w.reason));
+        out.push_str(&format!("    {}\n", fold(&text, 4, 6, look.width)));
     }
     let hint = match w.state.as_str() {
         "down" => format!("'rch workers probe {id}' tries it again now"),

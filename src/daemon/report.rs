@@ -61,6 +61,7 @@ impl Daemon {
             .filter(|s| s.worker == id && s.state() != State::Dead)
             .count();
         let assumed = self.assumed_speed();
+        let lanes = u32::try_from(self.lanes.count(&id)).unwrap_or(u32::MAX);
         let worker = &mut self.workers[at];
         let (state, reason) = worker.state(now);
         status::Worker {
@@ -73,6 +74,7 @@ impl Daemon {
             slots_total: worker.slots.total(),
             slots_used: worker.slots.used(),
             sessions: u32::try_from(sessions).unwrap_or(0),
+            lanes,
             latency_ms: latency_ms(worker.latency.unwrap_or_default()),
             speed: worker.speed.unwrap_or(assumed),
             priority: worker.conf.priority,

@@ -110,6 +110,9 @@ pub struct Worker {
     pub slots_total: u32,
     pub slots_used: u32,
     pub sessions: u32,
+    /// Trees of this workstation's projects that it is believed to hold.
+    #[serde(default)]
+    pub lanes: u32,
     /// One round trip on a session that stands; 0 before it is measured.
     pub latency_ms: f64,
     /// 0 to 100.
