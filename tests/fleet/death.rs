@@ -5,9 +5,12 @@
 //! follow from a seed, which a failure prints. A short form always; `RCH_TEST_LONG=1` for the long
 //! one.
 
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Child;
 
+use crate::common::home::Home;
 use crate::common::{wait_for, write};
 use crate::kit::{Fleet, REMOTE, Random, fleet, make, of_home, signal, text};
 
@@ -193,4 +196,26 @@ fn lanes(dir: PathBuf) -> usize {
     let numbers =
         projects.flat_map(|p| std::fs::read_dir(p.path()).into_iter().flatten().flatten());
     numbers.filter(|n| n.path().is_dir()).count()
+}
+
+/// A command that came as the daemon was leaving ran here; the next one a moment later went away.
+#[test]
+fn a_daemon_about_to_leave_costs_no_command_its_worker() {
+    let home = Home::new("leaving");
+    write(&home.project.join("Makefile"), "all:\n\t@echo made\n");
+    let socket = home.path().join(".cache/rch/rch.sock");
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let leaving = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        // As much as is surely there: its greeting, and the beginning of the command.
+        client.read_exact(&mut [0; 200]).unwrap();
+        drop(listener);
+    });
+    let mut make = home.rch(&["exec", "--", "make"]);
+    let output = make.env("RCH_REQUIRE_REMOTE", "1").output().unwrap();
+    leaving.join().unwrap();
+    assert_eq!(output.stdout, b"made\n", "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert_eq!(home.status().totals.remote, 1);
 }

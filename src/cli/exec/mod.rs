@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
                 leave(exit)
             }
             Ending::Local { reason, quiet } => self.local(&reason, quiet),
+            Ending::Unanswered(reason) => self.local(&reason, false),
             Ending::RunHere { argv, env } => {
                 let error = become_program(&argv, &env);
                 let program = argv[0].display();
@@ -169,13 +170,9 @@ impl<'a> Run<'a> {
     }
 
     fn remote(&self) -> Ending {
-        let local = |reason: String| Ending::Local {
-            reason,
-            quiet: false,
-        };
-        let mut daemon = match Daemon::connect_or_start(&self.config.general.socket_path) {
+        let mut daemon = match self.daemon() {
             Ok(daemon) => daemon,
-            Err(why) => return local(why.reason()),
+            Err(ending) => return ending,
         };
         // Those that our parent had ignored stay ignored (`nohup`), as they would for the tool.
         let caught: Vec<i32> = FORWARDED
@@ -184,20 +181,36 @@ impl<'a> Run<'a> {
             .collect();
         let signals = match Signals::new(&caught) {
             Ok(signals) => signals,
-            Err(e) => return local(format!("cannot watch signals: {}", cause(&e))),
+            Err(e) => return Ending::local(format!("cannot watch signals: {}", cause(&e))),
         };
         // A reader that closes the pipe must end the remote command, not us before it.
         signal::ignore(signal::SIGPIPE);
-        let ending = match daemon.send(&ToDaemon::Exec(Box::new(self.request()))) {
-            Ok(()) => {
-                let (sink, line) = (Sink::new(&self.config.output), Line::new(self.look));
-                Pump::new(&mut daemon, &signals, sink, line).run()
-            }
-            Err(e) => local(e.text().into()),
-        };
+        let mut ending = self.ask(&mut daemon, &signals);
+        if let Ending::Unanswered(_) = ending {
+            ending = match self.daemon() {
+                Ok(mut next) => self.ask(&mut next, &signals),
+                Err(ending) => ending,
+            };
+        }
         signal::restore_pipe();
         signal::unblock_all();
         ending
+    }
+
+    fn daemon(&self) -> Result<Daemon, Ending> {
+        Daemon::connect_or_start(&self.config.general.socket_path)
+            .map_err(|why| Ending::local(why.reason()))
+    }
+
+    /// Hands the command over and waits for its end.
+    fn ask(&self, daemon: &mut Daemon, signals: &Signals) -> Ending {
+        match daemon.send(&ToDaemon::Exec(Box::new(self.request()))) {
+            Ok(()) => {
+                let (sink, line) = (Sink::new(&self.config.output), Line::new(self.look));
+                Pump::new(daemon, signals, sink, line).run()
+            }
+            Err(e) => Ending::Unanswered(e.text().into()),
+        }
     }
 
     fn request(&self) -> Exec {

@@ -37,10 +37,20 @@ pub(super) enum Ending {
         argv: Vec<OsString>,
         env: Vec<(OsString, OsString)>,
     },
+    /// The daemon went without a word on the command: it was about to leave, and another can be asked.
+    Unanswered(String),
     /// It succeeded, and not all of its output could be written.
     Unwritten(Error),
     /// The user stopped it and the remote side did not follow in time.
     Stopped(i32),
+}
+
+impl Ending {
+    /// As long as nobody has stopped it, with a line that says why.
+    pub(super) fn local(reason: String) -> Ending {
+        let quiet = false;
+        Ending::Local { reason, quiet }
+    }
 }
 
 pub(super) struct Pump<'a> {
@@ -52,6 +62,8 @@ pub(super) struct Pump<'a> {
     stopped: Option<(i32, Instant)>,
     /// When the daemon last said something; `None` before its first word.
     heard: Option<Instant>,
+    /// It has said something besides its greeting.
+    answered: bool,
     begun: Instant,
     /// What the daemon recorded of the job, once it is over.
     job: Option<Box<Job>>,
@@ -73,6 +85,7 @@ impl<'a> Pump<'a> {
             line,
             stopped: None,
             heard: None,
+            answered: false,
             begun: Instant::now(),
             job: None,
             lost: None,
@@ -83,7 +96,7 @@ impl<'a> Pump<'a> {
         let ending = self.pump();
         self.line.clear();
         // What was held back of a job that starts again here would be shown twice.
-        let void = matches!(ending, Ending::Local { .. });
+        let void = matches!(ending, Ending::Local { .. } | Ending::Unanswered(_));
         let rest = self.sink.end(void);
         if rest.omitted > 0 {
             let whole = self.job.as_ref().map_or(String::new(), |j| {
@@ -105,12 +118,16 @@ impl<'a> Pump<'a> {
                 Ok(Some(message)) => {
                     readable = false;
                     self.heard = Some(Instant::now());
+                    self.answered |= !matches!(message, FromDaemon::Hello { .. });
                     if let Some(ending) = self.take(message) {
                         return ending;
                     }
                     continue;
                 }
                 Ok(None) => {}
+                Err(e) if !self.answered && self.stopped.is_none() => {
+                    return Ending::Unanswered(e.text().into());
+                }
                 Err(e) => return self.silent(e.text()),
             }
             let now = Instant::now();
