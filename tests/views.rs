@@ -1,8 +1,8 @@
 //! What `rch status` and its kin look like, as whole pages.
 //!
-//! Each page is compared with a file in tests/views, byte for byte. After a change that is meant,
-//! `RCH_UPDATE_VIEWS=1 cargo test --test views` writes the files anew; the diff is for a person to look
-//! at. No daemon is needed: views are pure functions.
+//! Each page, at 80 and 120 columns, in ASCII and in colour, is compared with a file in tests/views, byte
+//! for byte. After a change that is meant, `RCH_UPDATE_VIEWS=1 cargo test --test views` writes the files
+//! anew; the diff is for a person to look at. No daemon is needed: views are pure functions.
 
 use std::path::PathBuf;
 
@@ -29,8 +29,42 @@ const ALL: Parts = Parts {
     stats: false,
 };
 
-fn compare(name: &str, text: &str) {
+/// Compares a view, in every look, with its file.
+fn compare(name: &str, view: &dyn Fn(&Look) -> String) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/views/{name}.txt"));
+    let narrow = view(&PLAIN);
+    let mut text = format!("# 80 columns\n{narrow}");
+    fits(&PLAIN, &narrow);
+    let (wide, ascii, color) = (
+        Look {
+            width: 120,
+            ..PLAIN
+        },
+        Look {
+            ascii: true,
+            ..PLAIN
+        },
+        Look {
+            color: true,
+            ..PLAIN
+        },
+    );
+    for (title, look) in [("120 columns", wide), ("ASCII", ascii), ("colour", color)] {
+        let other = view(&look);
+        let same = if other == narrow {
+            "(the same)\n"
+        } else {
+            &other
+        };
+        text.push_str(&format!("# {title}\n{same}"));
+        if look.color {
+            assert_eq!(bare(&other), narrow, "colour adds nothing but itself");
+        } else {
+            fits(&look, &other);
+            assert!(!other.contains('\x1b') && !other.contains('\x07'));
+        }
+        assert!(!look.ascii || other.is_ascii(), "{other}");
+    }
     // The version is not what a view is about.
     let text = text.replace(VERSION, "0.0.0");
     if std::env::var_os("RCH_UPDATE_VIEWS").is_some() {
@@ -50,6 +84,17 @@ fn fits(look: &Look, text: &str) {
         assert!(line.chars().count() <= look.width, "too wide: {line}");
         assert_eq!(line.trim_end(), line, "ends in blanks");
     }
+}
+
+/// Without its escape sequences.
+fn bare(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        out.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    out + rest
 }
 
 fn daemon() -> Daemon {
@@ -164,74 +209,25 @@ fn busy() -> Status {
 
 #[test]
 fn a_busy_day() {
-    let wide = Look {
-        width: 120,
-        ..PLAIN
-    };
-    for (name, look) in [
-        ("busy-80", PLAIN),
-        ("busy-120", wide),
-        (
-            "busy-ascii",
-            Look {
-                ascii: true,
-                ..PLAIN
-            },
-        ),
-    ] {
-        let text = page(&look, &busy(), ALL);
-        fits(&look, &text);
-        compare(name, &text);
-    }
-    let color = Look {
-        color: true,
-        ..PLAIN
-    };
-    let text = page(&color, &busy(), ALL);
-    compare("busy-color", &text);
-    // Colour adds nothing but itself.
-    assert_eq!(bare(&text), page(&PLAIN, &busy(), ALL));
-    assert!(
-        page(
-            &Look {
-                ascii: true,
-                ..PLAIN
-            },
-            &busy(),
-            ALL
-        )
-        .is_ascii()
-    );
-}
-
-/// Without its escape sequences.
-fn bare(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\x1b') {
-        out.push_str(before);
-        rest = after.split_once('m').unwrap().1;
-    }
-    out + rest
+    compare("busy", &|look| page(look, &busy(), ALL));
 }
 
 #[test]
 fn parts_of_a_page() {
-    let part = |workers, jobs, stats| {
-        let parts = Parts {
-            workers,
-            jobs,
-            stats,
-        };
-        page(&PLAIN, &busy(), parts)
+    let workers = Parts {
+        workers: true,
+        ..ALL
     };
-    compare("part-workers", &part(true, false, false));
-    compare("part-jobs-stats", &part(false, true, true));
+    compare("part-workers", &|look| page(look, &busy(), workers));
+    let rest = Parts {
+        jobs: true,
+        stats: true,
+        ..ALL
+    };
+    compare("part-jobs-stats", &|look| page(look, &busy(), rest));
     let nothing = Status::default();
-    compare(
-        "part-jobs-none",
-        &page(&PLAIN, &nothing, Parts { jobs: true, ..ALL }),
-    );
+    let jobs = Parts { jobs: true, ..ALL };
+    compare("part-jobs-none", &|look| page(look, &nothing, jobs));
 }
 
 /// The README shows pages as they are, folded lines and all.
@@ -272,7 +268,7 @@ fn an_empty_fleet() {
         daemon: daemon(),
         ..Status::default()
     };
-    compare("empty", &page(&PLAIN, &status, ALL));
+    compare("empty", &|look| page(look, &status, ALL));
 }
 
 #[test]
@@ -287,7 +283,7 @@ fn one_worker_and_an_older_daemon() {
     status.workers[0].latency_ms = 0.31;
     status.daemon.version = "0.0.9".into();
     status.totals.saved_ms = -1500;
-    compare("one", &page(&PLAIN, &status, ALL));
+    compare("one", &|look| page(look, &status, ALL));
 }
 
 #[test]
@@ -300,9 +296,7 @@ fn forty_workers() {
         workers,
         ..Status::default()
     };
-    let text = page(&PLAIN, &status, ALL);
-    fits(&PLAIN, &text);
-    compare("forty", &text);
+    compare("forty", &|look| page(look, &status, ALL));
 }
 
 #[test]
@@ -318,21 +312,7 @@ fn long_names_and_hostile_text() {
         jobs: vec![job],
         ..Status::default()
     };
-    for (name, look) in [
-        ("long-80", PLAIN),
-        (
-            "long-120",
-            Look {
-                width: 120,
-                ..PLAIN
-            },
-        ),
-    ] {
-        let text = page(&look, &status, ALL);
-        fits(&look, &text);
-        assert!(!text.contains('\x1b') && !text.contains('\x07'));
-        compare(name, &text);
-    }
+    compare("long", &|look| page(look, &status, ALL));
 }
 
 #[test]
@@ -374,21 +354,14 @@ fn probes_and_benchmarks() {
         hint: "is sshd running there?".into(),
         ..Probe::default()
     };
-    let verbose = Look {
-        verbose: true,
-        ..PLAIN
-    };
-    let text: String = [
-        (&good, &PLAIN),
-        (&poor, &PLAIN),
-        (&bad, &PLAIN),
-        (&good, &verbose),
-    ]
-    .iter()
-    .map(|(p, look)| probed(look, p))
-    .collect();
-    fits(&PLAIN, &text);
-    compare("probe", &text);
+    compare("probe", &|look| {
+        let verbose = Look {
+            verbose: true,
+            ..*look
+        };
+        let all = [&good, &poor, &bad].map(|p| probed(look, p)).concat();
+        all + &probed(&verbose, &good)
+    });
     let fast = Benchmark {
         id: "css".into(),
         ok: true,
@@ -406,8 +379,10 @@ fn probes_and_benchmarks() {
         error: "drained".into(),
         ..none.clone()
     };
-    let all = [&fast, &none, &drained].map(|b| benchmarked(&PLAIN, b));
-    compare("benchmark", &all.concat());
+    let all = [&fast, &none, &drained];
+    compare("benchmark", &|look| {
+        all.map(|b| benchmarked(look, b)).concat()
+    });
 }
 
 #[test]
@@ -433,6 +408,6 @@ fn a_doctor_report() {
             "ssh-copy-id builder@css",
         ),
     ];
-    compare("doctor", &doctor::report(&PLAIN, &findings));
-    compare("doctor-well", &doctor::report(&PLAIN, &findings[..2]));
+    compare("doctor", &|look| doctor::report(look, &findings));
+    compare("doctor-well", &|look| doctor::report(look, &findings[..2]));
 }
