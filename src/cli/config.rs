@@ -16,7 +16,7 @@ use crate::config::layers::{self, Settings};
 use crate::config::workers as fleet;
 use crate::config::{Complaint, Source, Worker, edit, objections};
 use crate::error::Error;
-use crate::exclude::Rules;
+use crate::exclude;
 use crate::nearest::nearest;
 use crate::roots;
 
@@ -97,7 +97,7 @@ pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     let fleet = fleet::read(&fleet::file());
     let mut all = settings.contradictions();
     all.extend(strangers(&settings, &fleet.workers));
-    all.extend(ignore_file(&settings.config().transfer));
+    all.extend(ignore_file());
     let mut out = settings.complaints;
     out.extend(all);
     let mut fleet_faults = [fleet.errors, fleet.warnings].concat();
@@ -106,11 +106,11 @@ pub fn in_files() -> (Vec<Complaint>, Vec<Worker>) {
     (out, fleet.workers)
 }
 
-/// The project's .rchignore.
-fn ignore_file(config: &crate::config::Transfer) -> Option<Complaint> {
-    let env = |name: &str| std::env::var_os(name);
-    let project = roots::find(&cwd(), &["make".into()], &env, config).ok()?;
-    let fault = Rules::new(&project, config).err()?;
+/// The .rchignore of the repository, or of this directory. What a command needs besides is not looked
+/// for: that takes the command.
+fn ignore_file() -> Option<Complaint> {
+    let root = roots::git_top(&cwd()).unwrap_or_else(cwd);
+    let fault = exclude::ignore_file(&root).err()?;
     Some(Complaint::new(fault.to_string()))
 }
 

@@ -54,8 +54,9 @@ enum Shape {
     Whole(Vec<u8>),
 }
 
+/// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pattern {
+pub struct Pattern {
     shape: Shape,
     dir_only: bool,
 }
@@ -272,7 +273,11 @@ fn targets(project: &Project) -> Vec<(usize, PathBuf)> {
         .collect()
 }
 
-fn ignore_file(root: &Path) -> Result<Vec<Pattern>> {
+/// What a root's own .rchignore says; nothing if it has none.
+///
+/// # Errors
+/// It cannot be read, or a line in it is no glob.
+pub fn ignore_file(root: &Path) -> Result<Vec<Pattern>> {
     let path = root.join(".rchignore");
     let text = match std::fs::metadata(&path) {
         Err(_) => return Ok(vec![]),

@@ -454,7 +454,7 @@ fn home(env: Env<'_>) -> PathBuf {
 }
 
 /// The nearest directory that holds `.git` (a directory, or a worktree's or submodule's file).
-fn git_top(from: &Path) -> Option<PathBuf> {
+pub fn git_top(from: &Path) -> Option<PathBuf> {
     let mut above = from.ancestors();
     above
         .find(|dir| dir.join(".git").exists())
