@@ -151,7 +151,7 @@ pub fn may_travel(name: &str) -> bool {
 }
 
 /// Whether the value is an address with a password in it: `scheme://user:password@host`.
-fn holds_password(value: &OsStr) -> bool {
+pub fn holds_password(value: &OsStr) -> bool {
     let text = value.to_string_lossy();
     let addresses = text.split("://").skip(1);
     addresses
