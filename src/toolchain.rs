@@ -3,7 +3,8 @@
 //! A worker is compatible if it has the same compiler, by its own text (`rustc -vV`, `gcc
 //! --version`), because that text is hashed into every artifact. Asking costs a process (and
 //! rustup's proxy another), so answers are kept by everything that they depend on: the program's
-//! file, the nearest toolchain file, rustup's settings, the override in the environment.
+//! file, the nearest toolchain file, rustup's settings, the override in the environment. To ask is not
+//! to install: a toolchain that is missing here is the local command's to bring, in front of its user.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,6 +15,8 @@ use std::time::SystemTime;
 
 use crate::classify::{Accepted, Kind, Tool};
 use crate::error::{Error, Result};
+use crate::plan::env;
+use crate::shell::quoted;
 
 /// A tool's name as the worker's facts name it (`rustc`, `gcc`, …) and its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -190,7 +193,6 @@ fn depends_on(program: &Path, place: Place<'_>) -> Vec<(PathBuf, SystemTime)> {
 }
 
 fn run(question: &Question, place: Place<'_>) -> Result<String> {
-    let name = question.program.display();
     let output = Command::new(&question.program)
         .args(&question.args)
         .current_dir(place.cwd)
@@ -198,13 +200,93 @@ fn run(question: &Question, place: Place<'_>) -> Result<String> {
         .envs(place.env.iter().cloned())
         // A translated text would match no worker's.
         .env("LC_ALL", "C")
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        .env("RUSTUP_TERM_COLOR", "never")
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Error::path("run", &question.program, &e))?;
     if !output.status.success() {
-        return Err(Error::new(format!("'{name}' does not tell its version")));
+        return Err(untold(&question.program, &output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned())
+}
+
+/// Why it does not answer, by what it `said`, and the remedy where one is known.
+fn untold(program: &Path, said: &[u8]) -> Error {
+    let text = format!("'{}' does not tell its version", program.display());
+    let Some(cause) = first_error(said) else {
+        return Error::new(text);
+    };
+    let error = Error::new(format!("{text}: {cause}"));
+    match missing(&cause) {
+        Some(name) if is_released(name) => {
+            error.hint(format!("rustup toolchain install {}", quoted(name)))
+        }
+        Some(name) => error.hint(format!("rustup toolchain link {} DIRECTORY", quoted(name))),
+        None => error,
+    }
+}
+
+/// The most of an error that is passed on, in characters.
+const CAUSE: usize = 200;
+
+/// The first error that rustup tells, unless there is a password in it.
+fn first_error(said: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().find_map(|l| l.strip_prefix("error: "))?;
+    let plain = line.chars().filter(|c| !c.is_control());
+    let cause: String = plain.take(CAUSE).collect();
+    (!env::holds_password(line.as_ref())).then_some(cause)
+}
+
+/// The toolchain that is not here: "toolchain 'NAME' is not installed", "custom toolchain 'NAME'
+/// specified in override file 'PATH' is not installed" (rustup 1.25 to 1.29).
+fn missing(cause: &str) -> Option<&str> {
+    let (_, rest) = cause.split_once("toolchain '")?;
+    let (name, rest) = rest.split_once('\'')?;
+    rest.ends_with(" is not installed").then_some(name)
+}
+
+/// Whether rustup can fetch it, as against one that somebody built.
+fn is_released(name: &str) -> bool {
+    let channels = ["stable", "beta", "nightly"];
+    channels.iter().any(|c| name.starts_with(c)) || name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rustup_says_is_passed_on_with_its_remedy() {
+        let long = format!("error: {}\n", "x".repeat(500));
+        let cut = "x".repeat(CAUSE);
+        for (said, cause, remedy) in [
+            (
+                "info: syncing\nerror: toolchain '1.2.3-x86_64' is not installed\nhelp: run it\n",
+                ": toolchain '1.2.3-x86_64' is not installed",
+                Some("rustup toolchain install 1.2.3-x86_64"),
+            ),
+            (
+                "error: custom toolchain 'a b' specified in override file '/p/rust-toolchain' is not installed\n",
+                ": custom toolchain 'a b' specified in override file '/p/rust-toolchain' is not installed",
+                Some("rustup toolchain link 'a b' DIRECTORY"),
+            ),
+            (
+                "error: the path '/no\x1bwhere' has no bin/ directory",
+                ": the path '/nowhere' has no bin/ directory",
+                None,
+            ),
+            (&long, &format!(": {cut}"), None),
+            ("error: cannot fetch https://me:secret@host/", "", None),
+            ("Segmentation fault", "", None),
+        ] {
+            let error = untold(Path::new("/bin/rustc"), said.as_bytes());
+            let text = format!("'/bin/rustc' does not tell its version{cause}");
+            assert_eq!(error.text(), text);
+            assert_eq!(error.remedy(), remedy, "{said}");
+        }
+    }
 }

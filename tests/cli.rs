@@ -479,6 +479,66 @@ fn what_no_rule_knows_stays_for_a_reason() {
     }
 }
 
+/// It was told to go, and `rch exec` ran it here because of a variable.
+#[test]
+fn what_a_variable_keeps_here_stays() {
+    let home = Home::new("classify-kept");
+    let sources = "because UPDATE_EXPECT has tests change sources";
+    for (command, status, reasons) in [
+        (
+            "UPDATE_EXPECT=1 cargo test",
+            1,
+            &[
+                "its one command stays",
+                "at byte 16   stays: 'rch exec' runs it here",
+                sources,
+            ][..],
+        ),
+        ("export UPDATE_EXPECT=1; cargo test", 1, &[sources]),
+        (
+            "env UPDATE_EXPECT=1 cargo test; cargo build",
+            0,
+            &[
+                "1 of 2 commands go",
+                "at byte 20   stays",
+                sources,
+                "at byte 32   goes",
+            ],
+        ),
+        ("UPDATE_EXPECT=0 cargo test", 0, &["its one command goes"]),
+        ("UPDATE_EXPECT=1 cargo build", 0, &["its one command goes"]),
+        (
+            "UPDATE_EXPECT=1 make; cargo test",
+            0,
+            &["2 of 2 commands go"],
+        ),
+        (
+            "RCH_LOCAL_ONLY=1 make",
+            1,
+            &["because RCH_LOCAL_ONLY is set"],
+        ),
+        ("RCH_BYPASS=1 make", 1, &["because RCH_BYPASS is set"]),
+        ("RCH_ENABLED=false make", 1, &["because RCH_ENABLED is off"]),
+    ] {
+        let ran = home.run(&["classify", command]);
+        assert_eq!(ran.status, Some(status), "{ran:?}");
+        for reason in reasons {
+            assert!(ran.out.contains(reason), "{command}: {ran:?}");
+        }
+        // What the hook does is another question, and is answered as well.
+        assert!(ran.out.contains("\nrewritten: "), "{command}: {ran:?}");
+    }
+    let mut set = home.command(&["--json", "classify", "cargo test"]);
+    let ran = Ran::of(set.env("INSTA_UPDATE", "always").output().unwrap());
+    let data = &ran.json()["data"];
+    assert_eq!(
+        (&data["goes"], ran.status),
+        (&false.into(), Some(1)),
+        "{data}"
+    );
+    assert_eq!(data["rewritten"], "rch exec -- cargo test");
+}
+
 /// A worker was measured with the compiler of whoever had started the daemon.
 #[test]
 fn a_benchmark_is_run_in_the_askers_environment() {

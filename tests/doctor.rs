@@ -423,6 +423,49 @@ fn a_toolchain_that_a_worker_lacks_is_named() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// That a toolchain file names one which is not here was told by nobody: a job that stayed for it gave no
+/// cause, and everything was well by the doctor. To ask must not install it: nobody would see that.
+#[test]
+fn a_toolchain_that_is_missing_here_is_named_with_the_command_that_brings_it() {
+    let home = Home::new("doctor-missing");
+    common::sample_crate(&home.project);
+    let file = home.project.join("rust-toolchain.toml");
+    write(&file, "[toolchain]\nchannel = \"1.2.3\"\n");
+    let here = |args: &[&str]| {
+        let mut rch = home.rch(args);
+        rch.env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9")
+            .env("RCH_REQUIRE_REMOTE", "1");
+        rch.output().unwrap()
+    };
+    let job = here(&["exec", "--", "cargo", "build"]);
+    let said = String::from_utf8(job.stderr).unwrap();
+    let cause = |text: &str| {
+        let begins = text.contains("/rustc' does not tell its version: toolchain '1.2.3-");
+        begins && text.ends_with("' is not installed")
+    };
+    assert!(
+        said.lines().count() == 1 && cause(said.trim_end()),
+        "{said}"
+    );
+    let doctor = here(&["--json", "doctor"]);
+    let json: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let step = |f: &&Value| f["step"] == "tools here";
+    let mut findings = json["data"].as_array().unwrap().iter();
+    let found = findings.find(step).unwrap_or_else(|| panic!("{json}"));
+    assert_eq!(found["verdict"], "wrong");
+    assert!(cause(found["text"].as_str().unwrap()), "{found}");
+    let remedy = found["hint"].as_str().unwrap();
+    assert!(
+        remedy.starts_with("rustup toolchain install 1.2.3-"),
+        "{found}"
+    );
+    assert_eq!(doctor.status.code(), Some(1));
+    // It was this directory's matter alone.
+    std::fs::remove_file(&file).unwrap();
+    let (found, status) = examine(&home);
+    assert_eq!(status, Some(0), "{found:?}");
+}
+
 /// In inline mode the hook runs the job itself, and the doctor asked the hook: a build began in whatever
 /// directory it was called.
 #[test]

@@ -264,6 +264,103 @@ fn a_program_that_is_run_has_the_terminal() {
     assert_eq!(home.status().totals.remote, 1);
 }
 
+/// All that the terminal is sent, and the line's status.
+fn shown(home: &Home, line: &str) -> (String, Option<i32>) {
+    let mut child = on_terminal(home, line);
+    let mut seen = vec![];
+    read(&mut child, &mut seen, None);
+    let status = child.wait().unwrap().code();
+    (String::from_utf8_lossy(&seen).into_owned(), status)
+}
+
+/// gcc and clang know no variable for it and see a pipe on the worker: on a terminal they had no colours.
+#[test]
+fn a_compiler_colours_as_it_does_here() {
+    let home = Home::new("tty-colours");
+    let bad = "int main(int c, char **v) {\n    int x = \"a\";\n    return y;\n}\n";
+    write(&home.project.join("bad.c"), bad);
+    write(&home.project.join("bad.cc"), bad);
+    write(
+        &home.project.join("bad.rs"),
+        "fn main() {\n    let x = y;\n}\n",
+    );
+    let compilers = [
+        "gcc -Wall -c bad.c",
+        "g++ -g -Wall -c bad.cc",
+        "gcc -fno-diagnostics-color -c bad.c",
+        "gcc -fdiagnostics-color=auto -c bad.c",
+        "clang -Wall -c bad.c",
+        "clang -g -frecord-command-line -fno-color-diagnostics -c bad.c",
+        "rustc bad.rs",
+        "rustc --color never bad.rs",
+    ];
+    let usual = "TERM=xterm-256color";
+    let environments = [
+        usual,
+        "TERM=xterm",
+        "TERM=dumb",
+        "NO_COLOR=1",
+        "GCC_COLORS=",
+    ];
+    let pairs = environments
+        .iter()
+        .flat_map(|e| compilers.iter().map(move |c| (e, c)));
+    let mut remote = 0;
+    for (env, command) in pairs {
+        // gcc's links name their flag in debug information, and are left out there.
+        if command.contains(" -g ") && *env != "TERM=xterm" {
+            continue;
+        }
+        let here = shown(&home, &format!("env {env} {command}"));
+        let colours = !["never", "-fno-"].iter().any(|w| command.contains(w));
+        if *env == usual {
+            assert_eq!(here.0.contains("\x1b["), colours, "{command}: {here:?}");
+        }
+        let line = format!("env {env} RCH_REQUIRE_REMOTE=1 rch -q exec -- {command}");
+        assert_eq!(shown(&home, &line), here, "{env} {command}");
+        remote += 1;
+    }
+    assert_eq!(home.status().totals.remote, remote);
+    write(
+        &home.path().join(".config/rch/config.toml"),
+        "[output]\npreserve_colors = false\n",
+    );
+    let (plain, _) = shown(&home, "rch -q exec -- gcc -c bad.c");
+    assert!(
+        plain.contains("error") && !plain.contains('\x1b'),
+        "{plain:?}"
+    );
+}
+
+/// The flags that make colours are in no product.
+#[test]
+fn what_is_made_on_a_terminal_is_what_is_made_off_it() {
+    let home = Home::new("tty-products");
+    let source = "static int one(void) { return 1; }\nint main(void) { return one(); }\n";
+    write(&home.project.join("a.c"), source);
+    for command in [
+        "gcc -g -frecord-gcc-switches -c a.c -o a.o",
+        "gcc -g3 -O2 -c a.c -o a.o",
+        "gcc a.c -o a.o",
+        "gcc -S -fverbose-asm a.c -o a.o",
+        "clang -g -frecord-gcc-switches -c a.c -o a.o",
+        "clang -g -grecord-command-line -c a.c -o a.o",
+        "clang -g -c a.c -o a.o",
+    ] {
+        let product = home.project.join("a.o");
+        let made = |line: &str| {
+            let (said, status) = shown(&home, &format!("env TERM=xterm-256color {line}"));
+            assert_eq!(status, Some(0), "{line}: {said}");
+            let bytes = std::fs::read(&product).unwrap();
+            std::fs::remove_file(&product).unwrap();
+            bytes
+        };
+        let here = made(command);
+        let there = made(&format!("RCH_REQUIRE_REMOTE=1 rch -q exec -- {command}"));
+        assert!(here == there, "{command}");
+    }
+}
+
 #[test]
 fn a_dry_run_says_what_would_happen_and_runs_here() {
     let home = Home::new("dry");

@@ -25,6 +25,7 @@ pub mod facts;
 pub mod flags;
 mod harmless;
 mod judge;
+pub mod kept;
 pub mod keywords;
 pub mod names;
 pub mod table;

@@ -13,29 +13,49 @@ use super::out::clean;
 use super::probe;
 use crate::classify;
 use crate::config::Worker;
+use crate::error::Error;
 use crate::plan::copy;
 use crate::toolchain::{Identity, Known, Place};
 use crate::wire::status::Probe;
 
-/// One command for each compiler that a worker must share.
-const SAMPLES: [&[&str]; 3] = [&["cargo", "build"], &["cc", "-c", "a.c"], &["bun", "test"]];
+/// One command for each compiler that a worker must share, and what is asked for its version.
+const SAMPLES: [(&[&str], &str); 3] = [
+    (&["cargo", "build"], "rustc"),
+    (&["cc", "-c", "a.c"], "cc"),
+    (&["bun", "test"], "bun"),
+];
 
-/// The tools here, as `probe` names a worker's: `rust 1.95.0`.
-pub fn here() -> Vec<String> {
+/// The tools here, as `probe` names a worker's (`rust 1.95.0`), and those that do not tell their version.
+pub fn here() -> (Vec<String>, Vec<Finding>) {
     let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let cwd = std::env::current_dir().unwrap_or_default();
     let place = Place {
         cwd: &cwd,
         env: &env,
     };
-    let known = Known::default();
-    let of = |argv: &[&str]| {
+    let (known, mut found, mut mute) = (Known::default(), vec![], vec![]);
+    for (argv, tool) in SAMPLES.into_iter().filter(|(_, tool)| is_here(tool)) {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        let accepted = classify::argv(&argv).ok()?;
-        known.identities(&accepted, &argv, place).ok()
+        let Ok(accepted) = classify::argv(&argv) else {
+            continue;
+        };
+        match known.identities(&accepted, &argv, place) {
+            Ok(identities) => found.extend(identities.iter().map(named)),
+            Err(error) => mute.push(untold(tool, &error)),
+        }
+    }
+    (probe::tools(&found), mute)
+}
+
+/// None of its commands goes anywhere from here.
+fn untold(tool: &str, error: &Error) -> Finding {
+    let call = match tool {
+        "rustc" => "rustc -vV".into(),
+        tool => format!("{tool} --version"),
     };
-    let found: Vec<Identity> = SAMPLES.iter().filter_map(|s| of(s)).flatten().collect();
-    probe::tools(&found.iter().map(named).collect::<Vec<_>>())
+    let otherwise = format!("'{call}' in this directory shows it whole");
+    let hint = error.remedy().unwrap_or(&otherwise);
+    wrong("tools here", clean(error.text()), clean(hint))
 }
 
 fn named(identity: &Identity) -> String {
@@ -83,7 +103,9 @@ fn bring_rust(version: &str, worker: Option<&Worker>) -> String {
 /// rustup's name for the toolchain that is in force here.
 fn active() -> Option<String> {
     let mut rustup = Command::new("rustup");
-    rustup.args(["show", "active-toolchain"]);
+    rustup
+        .args(["show", "active-toolchain"])
+        .env("RUSTUP_AUTO_INSTALL", "0");
     let output = rustup.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(clean(text.split_whitespace().next()?))

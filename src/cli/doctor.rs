@@ -258,7 +258,8 @@ fn daemon_and_workers(config: &Config, fleet: &[Worker]) -> Vec<Finding> {
     }
     let usable = probes.iter().filter(|p| p.ok).map(|p| p.id.clone());
     let usable: Vec<String> = usable.collect();
-    let here = compilers::here();
+    let (here, mute) = compilers::here();
+    found.extend(mute);
     for probe in &probes {
         found.extend(probed(probe));
         let worker = fleet.iter().find(|w| w.id.as_str() == probe.id);

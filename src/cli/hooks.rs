@@ -149,7 +149,7 @@ pub fn classify(call: &Call) -> Outcome {
     let look = Look::here(&call.given);
     let threshold = link::settings(&look).compilation.confidence_threshold;
     let command = call.operand(0).unwrap_or_default();
-    let walk = walk(command, threshold);
+    let walk = walk(command, threshold, &|name| std::env::var_os(name));
     let mut text = walk.text();
     if let Some(rewritten) = &walk.rewritten {
         text.push_str(&format!("rewritten: {rewritten}\n"));

@@ -323,7 +323,7 @@ commands! {
         Run::Own(hooks::masks);
     ["classify"] operands("'COMMAND'", 1, 1, What::Nothing),
         "Show whether a command would be sent away, and why",
-        "", [], [("rch classify 'cargo build 2>&1 | tail'", "the walk through the tiers")],
+        "Exits 1 if nothing of it would be. What the hook rewrites, but a variable keeps here, stays.", [], [("rch classify 'cargo build 2>&1 | tail'", "the walk through the tiers")],
         Run::Own(hooks::classify);
     ["doctor"] NONE,
         "Find out why nothing goes remote",

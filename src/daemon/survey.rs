@@ -18,7 +18,7 @@ use crate::exclude::Rules;
 use crate::ids::LaneKey;
 use crate::manifest::Manifest;
 use crate::paths;
-use crate::plan::{env, program};
+use crate::plan::{colour, env, program};
 use crate::products;
 use crate::roots::packages::{self, Packages};
 use crate::roots::{self, Project};
@@ -48,6 +48,8 @@ pub(super) struct Survey {
     /// Target directories that do not exist here.
     pub(super) absent: Vec<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
+    /// What its compiler is told beyond the command's own words.
+    pub(super) flags: Vec<&'static str>,
     pub(super) lane: LaneKey,
     /// Equal keys mean equal results.
     pub(super) key: [u8; 16],
@@ -131,10 +133,11 @@ pub(super) fn survey(
         &config.transfer,
     );
     let travelling = job_env(exec, &config);
+    let flags = flags(exec, &config, &accepted, &identities);
     let absent = absent(&project);
     let sources = manifest.digest();
     Ok(Survey {
-        key: key(exec, &project, &sources, &identities, &travelling),
+        key: key(exec, &project, &sources, &identities, &travelling, &flags),
         sources,
         lane: lane(client, &project),
         priority: Priority::parse(&text("RCH_PRIORITY").unwrap_or_default()),
@@ -146,6 +149,7 @@ pub(super) fn survey(
         wish: wish(&accepted, &config),
         timeout: timeout(&accepted, &config),
         env: travelling,
+        flags,
         project: Arc::new(project),
         rules: Arc::new(rules),
         manifest: Arc::new(manifest),
@@ -288,9 +292,28 @@ fn too_large(manifest: &Manifest, limit_mb: u64) -> Result<()> {
 
 fn job_env(exec: &Exec, config: &Config) -> Vec<(OsString, OsString)> {
     let mut travelling = env::travelling(&exec.env, &exec.own, &config.environment.allowlist);
-    // A tool judges by its stderr where it can; our pipes would tell it there is no terminal.
-    env::colour(&mut travelling, exec.tty.1 && config.output.preserve_colors);
+    if has_colours(exec, config) {
+        colour::environment(&mut travelling);
+    }
     travelling
+}
+
+fn flags(
+    exec: &Exec,
+    config: &Config,
+    accepted: &Accepted,
+    identities: &[Identity],
+) -> Vec<&'static str> {
+    let compiler = identities.first().map_or("", |i| i.text.as_str());
+    match has_colours(exec, config) {
+        true => colour::flags(accepted, &exec.argv, compiler, &exec.env),
+        false => vec![],
+    }
+}
+
+/// Whether it is shown on a terminal. A tool judges by its stderr where it can.
+fn has_colours(exec: &Exec, config: &Config) -> bool {
+    exec.tty.1 && config.output.preserve_colors
 }
 
 fn wish(accepted: &Accepted, config: &Config) -> u32 {
@@ -332,12 +355,14 @@ fn key(
     sources: &[u8],
     identities: &[Identity],
     env: &[(OsString, OsString)],
+    flags: &[&str],
 ) -> [u8; 16] {
     let mut hash = Xxh3::new();
     let roots: Vec<&Path> = project.roots.iter().map(|r| r.path.as_path()).collect();
     roots.iter().for_each(|r| field(&mut hash, r.as_os_str()));
     field(&mut hash, exec.cwd.as_os_str());
     exec.argv.iter().for_each(|a| field(&mut hash, a));
+    flags.iter().for_each(|f| field(&mut hash, OsStr::new(f)));
     env.iter().for_each(|(k, v)| {
         field(&mut hash, k);
         field(&mut hash, v);

@@ -114,7 +114,11 @@ pub fn test() -> Result<Tested> {
     let walked = document::read(&bytes).map(|document| {
         let cwd = document.cwd.as_deref().unwrap_or("/");
         let (config, _) = Config::load(Path::new(cwd), |name| std::env::var(name).ok());
-        let walk = walk(&document.command, config.compilation.confidence_threshold);
+        let walk = walk(
+            &document.command,
+            config.compilation.confidence_threshold,
+            &|name| std::env::var_os(name),
+        );
         (document.command.to_string(), walk)
     });
     Ok(Tested {

@@ -26,6 +26,8 @@ const EXACT: &[&str] = &[
     "CXX",
     "CXXFLAGS",
     "FORCE_COLOR",
+    "GCC_COLORS",
+    "GCC_URLS",
     "GITHUB_ACTIONS",
     "HOST_CC",
     "HOST_CFLAGS",
@@ -53,6 +55,7 @@ const EXACT: &[&str] = &[
     "TARGET_CC",
     "TARGET_CFLAGS",
     "TERM",
+    "TERM_URLS",
     "TZ",
     "V",
     "VERBOSE",
@@ -148,7 +151,7 @@ pub fn may_travel(name: &str) -> bool {
 }
 
 /// Whether the value is an address with a password in it: `scheme://user:password@host`.
-fn holds_password(value: &OsStr) -> bool {
+pub fn holds_password(value: &OsStr) -> bool {
     let text = value.to_string_lossy();
     let addresses = text.split("://").skip(1);
     addresses
@@ -184,21 +187,6 @@ fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => pattern == name,
-    }
-}
-
-/// Colour as the local command would show it: kept on a terminal, and left to the tool's own
-/// judgement (which sees a pipe) elsewhere. A variable the agent set is not overruled.
-pub fn colour(env: &mut Vec<(OsString, OsString)>, on_terminal: bool) {
-    if !on_terminal || has(env, "NO_COLOR") {
-        return;
-    }
-    for (name, value) in [
-        ("CARGO_TERM_COLOR", "always"),
-        ("CLICOLOR_FORCE", "1"),
-        ("FORCE_COLOR", "1"),
-    ] {
-        set_default(env, name, value);
     }
 }
 
@@ -292,16 +280,5 @@ mod tests {
             names(&env, &["FOO"], &["DATABASE_*"]),
             ["FOO", "DATABASE_URL"]
         );
-    }
-
-    #[test]
-    fn colour_follows_the_terminal() {
-        let mut env = vec![("CARGO_TERM_COLOR".into(), "never".into())];
-        colour(&mut env, true);
-        assert_eq!(get(&env, "CARGO_TERM_COLOR"), Some(OsStr::new("never")));
-        assert_eq!(get(&env, "CLICOLOR_FORCE"), Some(OsStr::new("1")));
-        let mut env = vec![];
-        colour(&mut env, false);
-        assert!(env.is_empty());
     }
 }

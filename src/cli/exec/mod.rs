@@ -23,7 +23,7 @@ use super::grid::{bytes, shorten};
 use super::out::{self, Fail, Look, clean};
 use super::parse::Given;
 use super::status::count;
-use crate::classify::{self, Kind, Refusal};
+use crate::classify::{self, Kind, Refusal, kept};
 use crate::client::Daemon;
 use crate::config::Config;
 use crate::config::vars::is_on;
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         if self.kind != Kind::Run && fd::has_input(io::stdin()) {
             return Some("its standard input is data");
         }
-        if self.kind == Kind::Test && origin::updates_sources() {
+        if kept::updates(self.kind, &|name| std::env::var_os(name)).is_some() {
             return Some("it is to change sources");
         }
         self.config

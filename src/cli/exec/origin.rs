@@ -23,30 +23,6 @@ fn same_place(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// Variables by which tests are told to write their expectations anew, and the values that say so;
-/// without any, all but nothing and `0` do. Of expect-test, insta, trybuild, goldenfile, snapbox, rustc's ui tests.
-const UPDATES: &[(&str, &[&str])] = &[
-    ("BLESS", &[]),
-    ("INSTA_FORCE_UPDATE", &[]),
-    ("INSTA_UPDATE", &["always", "unseen"]),
-    ("RUSTC_BLESS", &[]),
-    ("SNAPSHOTS", &["overwrite"]),
-    ("TRYBUILD", &["overwrite"]),
-    ("UPDATE_EXPECT", &[]),
-    ("UPDATE_GOLDENFILES", &[]),
-    ("UPDATE_SNAPSHOTS", &[]),
-];
-
-/// Whether the environment asks tests to write over sources, which stays undone elsewhere.
-pub(super) fn updates_sources() -> bool {
-    let asks = |value: &OsStr, values: &[&str]| match values {
-        [] => !value.is_empty() && value != "0",
-        values => values.iter().any(|v| value == *v),
-    };
-    let mut all = UPDATES.iter();
-    all.any(|(name, values)| std::env::var_os(name).is_some_and(|v| asks(&v, values)))
-}
-
 /// Programs that stand between a shell and us without changing the environment they were given.
 const WRAPPERS: &[&str] = &[
     "env", "ionice", "nice", "nohup", "setsid", "stdbuf", "taskset", "time", "timeout",

@@ -17,7 +17,7 @@ use crate::ids::{JobId, LaneKey, ManifestId, SessionId, WorkerId};
 use crate::job::Stage;
 use crate::landing::Landed;
 use crate::manifest::Manifest;
-use crate::plan::parallel;
+use crate::plan::{colour, parallel};
 use crate::products;
 use crate::roots::Project;
 use crate::sys::process::Exit;
@@ -217,6 +217,7 @@ impl Daemon {
             // `+stable` is another one there.
             toolchain::take_word(&mut argv);
         }
+        colour::argv(&mut argv, &survey.flags);
         let needs = &survey.project.needs;
         for (name, value) in &needs.env {
             env.retain(|(k, _)| k != name);
