@@ -80,6 +80,9 @@
 //!   machine. Six of them cost a fifth of the C floor; without them the hook is at 1.2 instead of 1.5.
 //! - `rch` allocates from a room of its own first: the C library's allocator made twenty of the hook's
 //!   sixty system calls for a few kilobytes; without them it is at 2.4 floors instead of 2.9.
+//! - The static programs bring a stack unwinder of their own that finds nothing ([`sys`]): they abort on a
+//!   panic and have no tables to walk. The real one, with what reads debug information for it, was a
+//!   fifth of them.
 //! - `cargo run` on a worker is cargo's own, with us as its runner (`target.….runner`), which starts
 //!   nothing and tells: which program it is and what is set for it only cargo knows exactly.
 //! - bun's packages are installed by a worker only where the workstation has what `bun.lock` says: the

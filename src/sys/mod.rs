@@ -16,6 +16,8 @@ pub mod signal;
 pub mod socket;
 pub mod start;
 pub mod tty;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod unwind;
 
 use std::io;
 
