@@ -1,4 +1,6 @@
 //! Terminals: how wide they are, who may write to them, and keys without a line's end.
+//!
+//! What is changed about one is changed by a value, and undone when that goes.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
