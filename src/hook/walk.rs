@@ -206,8 +206,13 @@ fn value<'w>(word: &'w shell::Word<'_>, name: &str) -> Option<&'w [u8]> {
 fn verdict(verdict: &Result<Accepted, Stays>) -> String {
     match verdict {
         Ok(a) => {
-            let what = format!("{:?} {:?}", a.tool, a.kind).to_lowercase();
-            format!("goes: {what}, confidence {:.2}", a.confidence)
+            let tool = format!("{:?} {}", a.tool, a.facts.subcommand).to_lowercase();
+            let kind = format!("{:?}", a.kind).to_lowercase();
+            format!(
+                "goes: {}, kind {kind}, confidence {:.2}",
+                tool.trim_end(),
+                a.confidence
+            )
         }
         Err(Stays::Refused(refusal)) => format!("stays: {refusal}"),
         Err(Stays::Fed) => "stays: its standard input is data".into(),
