@@ -8,6 +8,7 @@
 
 mod confine;
 mod copy;
+mod durable;
 mod fault;
 mod flow;
 mod lane;

@@ -14,6 +14,7 @@ use rch::wire::worker::{Base, Fault, FromWorker, Keep, Put, Resync, Run, ToWorke
 use rch::wire::{PREAMBLE, PROTOCOL, VERSION};
 
 use crate::confine::Means;
+use crate::durable::Syncing;
 use crate::fault::{Done, Sentence, Wrong};
 use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
@@ -46,6 +47,7 @@ struct Session {
     incoming: Option<Incoming>,
     /// What the last job's daemon wants of lanes.
     keep: Option<Keep>,
+    syncing: Syncing,
 }
 
 /// Serves one session and answers when it is over.
@@ -66,6 +68,7 @@ pub fn serve(namespaces: bool) -> Done<()> {
         lane: None,
         incoming: None,
         keep: None,
+        syncing: Syncing::default(),
     };
     let ended = session.turn_until_end(&mut input);
     session.end();
@@ -154,10 +157,7 @@ impl Session {
                 },
             ) => self.greet(protocol, &version),
             (Phase::Hello, _) => Err(Wrong::protocol("the first message must be a greeting")),
-            (_, ToWorker::Ping) => {
-                self.out.put(&FromWorker::Pong { now: time::now() });
-                Ok(())
-            }
+            (_, ToWorker::Ping) => self.pong(),
             (_, ToWorker::Close) => self.close(),
             (Phase::Running(r), ToWorker::Signal(n)) => {
                 r.job.signal(n);
@@ -180,8 +180,19 @@ impl Session {
         self.out.put(&FromWorker::Closed);
         // The daemon need not wait for what we do on our own account.
         self.out.flush().wrong(|| "cannot write to the session")?;
+        self.syncing.want();
         if let Some(keep) = self.keep {
             sweep::sweep(keep);
+        }
+        Ok(())
+    }
+
+    fn pong(&mut self) -> Done<()> {
+        self.out.put(&FromWorker::Pong { now: time::now() });
+        if matches!(self.phase, Phase::Idle) {
+            // The daemon measures how long an answer takes.
+            self.out.flush().wrong(|| "cannot write to the session")?;
+            self.syncing.begin();
         }
         Ok(())
     }

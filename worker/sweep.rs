@@ -55,7 +55,7 @@ fn is_due(now: Stamp, used: Stamp, max_age: Duration, short_of_space: bool) -> b
 }
 
 /// Every lane there is, the one longest unused first.
-fn lanes() -> Vec<(Stamp, PathBuf)> {
+pub fn lanes() -> Vec<(Stamp, PathBuf)> {
     let below = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
     let mut lanes: Vec<(Stamp, PathBuf)> = below(&lanes_dir())
         .filter(|project| !project.file_name().as_encoded_bytes().starts_with(b"."))

@@ -339,6 +339,13 @@ impl Session {
         }
     }
 
+    /// Whether it has started a process that has not been reaped.
+    pub fn has_children(&self) -> bool {
+        let pid = self.child.id();
+        let list = format!("/proc/{pid}/task/{pid}/children");
+        !fs::read_to_string(list).unwrap().is_empty()
+    }
+
     /// Ends the session as a lost connection does, and waits for the program's end.
     pub fn hang_up(mut self) -> std::process::ExitStatus {
         self.to = None;
