@@ -4,7 +4,7 @@
 //! if the digest behind the id says that there is a difference. Written by temporary file and rename, so that what is there is whole; a
 //! record that is lost costs a repair of the lane, nothing else. Files survive the daemon.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -146,6 +146,16 @@ impl Lanebook {
         family.any(|lane| lane.busy.is_none())
     }
 
+    /// Idle lanes that the worker has no more, if `there` are all that it has.
+    pub fn gone(&self, worker: &WorkerId, there: &[(LaneKey, u16)]) -> Vec<(LaneKey, u16)> {
+        let there: HashSet<&(LaneKey, u16)> = there.iter().collect();
+        let of_worker = self.lanes.iter().filter(|((w, _), _)| w == worker);
+        let idle = of_worker.flat_map(|(_, lanes)| lanes.iter().filter(|l| l.busy.is_none()));
+        idle.map(|lane| (lane.key, lane.number))
+            .filter(|place| !there.contains(place))
+            .collect()
+    }
+
     /// Marks the lane as a job's own.
     pub fn take(&mut self, worker: &WorkerId, key: LaneKey, number: u16, job: JobId) {
         if let Some(lane) = self.lane(worker, key, number) {
@@ -253,11 +263,8 @@ fn memories(records: &Path) -> PathBuf {
 fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
     let (lane, worker) = path.file_name()?.to_str()?.split_once('@')?;
     let (key, number) = lane.split_once('-')?;
-    let mut bytes = [0; 16];
-    for (byte, digits) in bytes.iter_mut().zip(key.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some((WorkerId::new(worker), LaneKey(bytes), number.parse().ok()?))
+    let key = LaneKey::parse(key)?;
+    Some((WorkerId::new(worker), key, number.parse().ok()?))
 }
 
 /// What a record begins with.
@@ -471,5 +478,36 @@ mod tests {
         assert_eq!(of(&book, 2), Some(key(1, 3)));
         assert_eq!(of(&book, 1), Some(key(1, 2)));
         assert!(book.is_warm(&worker, key(1, 9)) && !book.is_warm(&worker, key(3, 1)));
+    }
+
+    /// A worker whose lane had been collected was preferred for it for ever.
+    #[test]
+    fn a_lane_that_the_worker_has_no_more_is_not_warm() {
+        let dir = std::env::temp_dir().join(format!("rch-gone-{}", std::process::id()));
+        let (here, other) = (WorkerId::new("css-1"), WorkerId::new("css-2"));
+        let key = |n| LaneKey([n; 16]);
+        let mut book = Lanebook::open(dir);
+        let id = ManifestId([1; 16]);
+        for (worker, n, number, job) in [
+            (&here, 1, 0, 1),
+            (&here, 1, 1, 2),
+            (&here, 2, 0, 1),
+            (&here, 3, 0, 3),
+            (&other, 2, 0, 1),
+        ] {
+            book.set(worker, key(n), number, id, JobId(job));
+        }
+        (1..3).for_each(|job| book.free(JobId(job)));
+        let there = [(key(1), 0), (key(9), 0)];
+        let mut gone = book.gone(&here, &there);
+        gone.sort_by_key(|(key, _)| key.0);
+        // One that a job has is younger than the list, perhaps.
+        assert_eq!(gone, [(key(1), 1), (key(2), 0)]);
+        for (key, number) in gone {
+            book.forget(&here, key, number);
+        }
+        assert!(book.is_warm(&here, key(1)) && book.is_warm(&other, key(2)));
+        assert!(!book.is_warm(&here, key(2)));
+        assert_eq!(book.idle(&here, key(1)).map(|l| l.number), Some(0));
     }
 }

@@ -88,6 +88,10 @@ fn what_a_power_cut_tore_is_made_anew() {
     let _ = fs::remove_file(lane.join("durable"));
     worker.reboot();
     assert!(tear(&lane) > 1);
+    // It would draw jobs that find nothing there.
+    wait_for("the daemon to forget the lane", || {
+        home.log().contains("is gone").then_some(())
+    });
     write(
         &home.project.join("src/main.rs"),
         "fn main() {\n    dep::f();\n    println!(\"{}\", sample::place());\n}\n",
@@ -113,6 +117,7 @@ fn what_was_on_the_disk_is_as_good_as_before() {
     });
     worker.reboot();
     let again = remote(&home);
+    assert!(!home.log().contains("is gone"), "{}", home.log());
     assert!(!again.stderr.contains("Compiling"), "{}", again.stderr);
     assert_eq!(again.files, local(&home).files);
     assert_eq!(home.status().totals.remote, 2);

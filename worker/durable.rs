@@ -88,21 +88,21 @@ impl Syncing {
     }
 }
 
-/// Idle lanes, each with its state's identity, and whether others have not stood for long enough.
+/// Idle lanes, each with its state's identity, and whether others may follow.
 fn due() -> (Vec<(PathBuf, String)>, bool) {
     let (mut due, mut young) = (vec![], false);
     for (used, lane) in lanes() {
+        if time::now() - used < QUIET {
+            young = true;
+            continue;
+        }
         // Which state it is comes first: one that is replaced while we look is not noted.
         let Ok(identity) = identity(&lane) else {
             continue;
         };
         let is_clean = |state: Option<State>| state.is_some_and(|s| s.clean);
-        if is_durable(&lane) || !State::load(&lane).is_ok_and(is_clean) {
-            continue;
-        }
-        match time::now() - used >= QUIET {
-            true => due.push((lane, identity)),
-            false => young = true,
+        if !is_durable(&lane) && State::load(&lane).is_ok_and(is_clean) {
+            due.push((lane, identity));
         }
     }
     (due, young)

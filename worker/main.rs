@@ -22,6 +22,7 @@ mod run;
 mod running;
 mod serve;
 mod state;
+mod stock;
 mod sweep;
 mod task;
 mod tree;

@@ -20,6 +20,7 @@ use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
 use crate::packages::Installing;
 use crate::running::Running;
+use crate::stock::Stock;
 use crate::tree::Incoming;
 use crate::{outputs, packages, probe, program, registry, run, sweep};
 
@@ -48,6 +49,7 @@ struct Session {
     /// What the last job's daemon wants of lanes.
     keep: Option<Keep>,
     syncing: Syncing,
+    stock: Stock,
 }
 
 /// Serves one session and answers when it is over.
@@ -69,6 +71,7 @@ pub fn serve(namespaces: bool) -> Done<()> {
         incoming: None,
         keep: None,
         syncing: Syncing::default(),
+        stock: Stock::default(),
     };
     let ended = session.turn_until_end(&mut input);
     session.end();
@@ -184,17 +187,25 @@ impl Session {
         if let Some(keep) = self.keep {
             sweep::sweep(keep);
         }
+        self.tell_stock();
         Ok(())
     }
 
     fn pong(&mut self) -> Done<()> {
         self.out.put(&FromWorker::Pong { now: time::now() });
+        // The daemon measures how long an answer takes.
+        self.out.flush().wrong(|| "cannot write to the session")?;
+        self.tell_stock();
         if matches!(self.phase, Phase::Idle) {
-            // The daemon measures how long an answer takes.
-            self.out.flush().wrong(|| "cannot write to the session")?;
             self.syncing.begin();
         }
         Ok(())
+    }
+
+    fn tell_stock(&mut self) {
+        if let Some(news) = self.stock.news() {
+            self.out.put(&news);
+        }
     }
 
     fn give_up(&mut self, wrong: Wrong) -> Done<()> {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rch::ids::ManifestId;
 use rch::time::Stamp;
@@ -36,7 +37,7 @@ impl State {
             text => text?,
         };
         let state = parse(&text).and_then(|(boot, state)| {
-            let is_present = boot == boot_id();
+            let is_present = boot == *BOOT;
             let survived = is_present || (state.clean && durable::is_durable(dir));
             survived.then_some(State {
                 clean: state.clean && is_present,
@@ -49,7 +50,7 @@ impl State {
     /// Replaces the file and answers its change time: the file system's own clock, now.
     pub fn save(&self, dir: &Path) -> io::Result<Stamp> {
         let (new, path) = (dir.join("state.new"), dir.join("state"));
-        fs::write(&new, self.text(&boot_id()))?;
+        fs::write(&new, self.text(&BOOT))?;
         fs::rename(&new, &path)?;
         let meta = fs::metadata(&path)?;
         Ok(meta.ctime() * 1_000_000_000 + meta.ctime_nsec())
@@ -89,11 +90,12 @@ fn unhex(text: &str) -> Option<ManifestId> {
         .map(|n| ManifestId(n.to_be_bytes()))
 }
 
-/// Names this boot of the machine (random(4)); empty if the kernel does not say.
-fn boot_id() -> String {
+/// Names this boot of the machine (random(4)), which no process outlives; empty if the kernel does not
+/// say.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     text.trim().into()
-}
+});
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn a_state_that_was_cut_off_does_not_count() {
         let dir = lane("cut");
-        let whole = State::default().text(&boot_id());
+        let whole = State::default().text(&BOOT);
         for cut in 0..whole.len() - 2 {
             fs::write(dir.join("state"), &whole[..cut]).unwrap();
             assert_eq!(State::load(&dir).unwrap(), None, "{cut}");

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rch::ids::ManifestId;
+use rch::ids::{LaneKey, ManifestId};
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
 use crate::common::wait_for;
@@ -239,7 +239,8 @@ fn a_lane_that_is_being_left_is_waited_for() {
     assert_eq!((number, base), (0, Base::Holds));
 }
 
-/// A lane nobody has used for days goes; one in use stays, however old its state looks.
+/// A lane nobody has used for days goes; one in use stays, however old its state looks. Daemons went on
+/// choosing the worker for the one that was gone: now every session says which there are.
 #[test]
 fn old_lanes_are_collected_but_never_used_ones() {
     let place = Place::new("sweep");
@@ -249,6 +250,20 @@ fn old_lanes_are_collected_but_never_used_ones() {
         b.open(HOME, None).2,
         c.open(HOME, None).2,
     ];
+    // It is said behind an answer, which the next one follows.
+    let told = |session: &mut Session| {
+        for _ in 0..2 {
+            session.send(&ToWorker::Ping);
+            session.next();
+        }
+        let mut lanes = session.lanes.clone();
+        lanes.sort_by_key(|(_, number)| *number);
+        (session.told, lanes)
+    };
+    for session in [&mut b, &mut c] {
+        let (times, lanes) = told(session);
+        assert_eq!((times, lanes.len()), (1, 3));
+    }
     let past = std::time::SystemTime::now() - std::time::Duration::from_secs(73 * 3600);
     for root in &lanes[..2] {
         let state = root.parent().unwrap().join("state");
@@ -261,8 +276,10 @@ fn old_lanes_are_collected_but_never_used_ones() {
     wait_for("the end of the old lane", || {
         (!lanes[0].exists()).then_some(())
     });
-    c.send(&ToWorker::Ping);
-    c.next();
+    let key = LaneKey([7; 16]);
+    for session in [&mut c, &mut b] {
+        assert_eq!(told(session), (2, vec![(key, 1), (key, 2)]));
+    }
     assert!(lanes[1].exists() && lanes[2].exists());
     b.put("still", "here");
     b.commit(1);

@@ -41,7 +41,10 @@ impl Daemon {
             FromWorker::Lacks(crates) => self.lacks(id, crates),
             FromWorker::Holds { files, last } => self.holds(id, files, last),
             FromWorker::Failed { fault, text } => self.failed(id, fault, &text),
-            FromWorker::Committed | FromWorker::Pong { .. } | FromWorker::Closed => {}
+            FromWorker::Committed
+            | FromWorker::Pong { .. }
+            | FromWorker::Closed
+            | FromWorker::Lanes(_) => {}
             FromWorker::Ready { .. }
             | FromWorker::File(_)
             | FromWorker::Data(_)
