@@ -9,12 +9,16 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::ids::{Family, JobId, LaneKey, ManifestId, WorkerId};
 use crate::manifest::Manifest;
 use crate::temp;
+
+/// A record that was not replaced for so long is of a worker that has left the fleet, or has no such lane
+/// any more: workers keep them for days.
+const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// A lane as this daemon last left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,13 @@ impl Lanebook {
             .map(|f| (f.metadata().and_then(|m| m.modified()).ok(), f.path()))
             .collect();
         files.sort();
-        for (_, path) in files {
+        let limit = SystemTime::now() - KEPT;
+        for (written, path) in files {
+            if written.is_some_and(|t| t < limit) && path.is_file() {
+                let _ = fs::remove_file(memory(&path));
+                let _ = fs::remove_file(path);
+                continue;
+            }
             if let Some((worker, key, number)) = parse(&path)
                 && let Some(Head { holds, .. }) = Head::read(&path)
             {
@@ -209,8 +219,9 @@ impl Lanebook {
         let record = self.path(worker, key, number);
         // No pen that is out may bring it back.
         self.pens += 1;
-        let last = self.pens;
-        self.written.lock().entry(record.clone()).or_default().last = last;
+        if let Some(writing) = self.written.lock().get_mut(&record) {
+            writing.last = self.pens;
+        }
         let _ = fs::remove_file(memory(&record));
         let _ = fs::remove_file(record);
     }
@@ -382,8 +393,13 @@ impl Pen {
 impl Drop for Pen {
     fn drop(&mut self) {
         let mut records = self.record.written.lock();
-        let writing = records.entry(self.record.path.clone()).or_default();
-        writing.pens = writing.pens.saturating_sub(1);
+        if let Some(writing) = records.get_mut(&self.record.path) {
+            writing.pens -= 1;
+            // Whoever takes the next has a higher number than all of these.
+            if writing.pens == 0 {
+                records.remove(&self.record.path);
+            }
+        }
         self.record.written.changed.notify_all();
     }
 }
@@ -447,8 +463,35 @@ mod tests {
         assert!(!record.is_settled(second, digest));
         assert!(!record.is_settled(first, [0; 16]));
         assert!(record.load(second).is_err());
+        // Nothing is kept of pens that are back, however many lanes there were.
+        assert!(book.written.lock().is_empty());
+        let out = book.pen(&worker, key, 3);
         book.forget(&worker, key, 3);
+        out.store(first, &Manifest::default()).unwrap();
         assert_eq!(known(&Lanebook::open(dir.clone())), None);
+        assert!(book.written.lock().is_empty());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// Of workers that had been removed, records lay there and were read at every start, for ever.
+    #[test]
+    fn a_record_of_long_ago_is_forgotten() {
+        let dir = std::env::temp_dir().join(format!("rch-ago-{}", std::process::id()));
+        let (worker, key) = (WorkerId::new("css-1"), LaneKey([7; 16]));
+        let mut book = Lanebook::open(dir.clone());
+        for (number, age) in [(0, KEPT / 2), (1, KEPT * 2)] {
+            let pen = book.pen(&worker, key, number);
+            pen.store(ManifestId([1; 16]), &Manifest::default())
+                .unwrap();
+            let path = book.path(&worker, key, number);
+            remember(&path, b"").unwrap();
+            let record = fs::File::open(path).unwrap();
+            record.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let known = Lanebook::open(dir.clone()).everywhere(key);
+        assert_eq!(known, [(worker.clone(), key, 0)]);
+        let left = |dir: &Path| fs::read_dir(dir).unwrap().count();
+        assert_eq!((left(&dir), left(&memories(&dir))), (2, 1));
         fs::remove_dir_all(dir).unwrap();
     }
 

@@ -101,7 +101,7 @@ impl Daemon {
             && let Some(why) = trouble::of_surroundings(exit, &attempt.tail)
         {
             let worker = attempt.worker.clone();
-            self.seeded.remove(&worker);
+            self.seeded.forget(&worker);
             self.lose(id, &format!("worker {worker}: {why}"), false);
         }
     }
