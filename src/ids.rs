@@ -69,6 +69,13 @@ pub struct LaneKey(pub [u8; 16]);
 pub struct Family([u8; 8]);
 
 impl LaneKey {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<LaneKey> {
+        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        number.map(|n| LaneKey(n.to_be_bytes()))
+    }
+
     pub fn family(self) -> Family {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         Family([a, b, c, d, e, f, g, h])

@@ -4,17 +4,21 @@
 //! if the digest behind the id says that there is a difference. Written by temporary file and rename, so that what is there is whole; a
 //! record that is lost costs a repair of the lane, nothing else. Files survive the daemon.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::ids::{Family, JobId, LaneKey, ManifestId, WorkerId};
 use crate::manifest::Manifest;
 use crate::temp;
+
+/// A record that was not replaced for so long is of a worker that has left the fleet, or has no such lane
+/// any more: workers keep them for days.
+const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// A lane as this daemon last left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,13 @@ impl Lanebook {
             .map(|f| (f.metadata().and_then(|m| m.modified()).ok(), f.path()))
             .collect();
         files.sort();
-        for (_, path) in files {
+        let limit = SystemTime::now() - KEPT;
+        for (written, path) in files {
+            if written.is_some_and(|t| t < limit) && path.is_file() {
+                let _ = fs::remove_file(memory(&path));
+                let _ = fs::remove_file(path);
+                continue;
+            }
             if let Some((worker, key, number)) = parse(&path)
                 && let Some(Head { holds, .. }) = Head::read(&path)
             {
@@ -152,6 +162,16 @@ impl Lanebook {
         there.map(|(_, lanes)| lanes.len()).sum()
     }
 
+    /// Idle lanes that the worker has no more, if `there` are all that it has.
+    pub fn gone(&self, worker: &WorkerId, there: &[(LaneKey, u16)]) -> Vec<(LaneKey, u16)> {
+        let there: HashSet<&(LaneKey, u16)> = there.iter().collect();
+        let of_worker = self.lanes.iter().filter(|((w, _), _)| w == worker);
+        let idle = of_worker.flat_map(|(_, lanes)| lanes.iter().filter(|l| l.busy.is_none()));
+        idle.map(|lane| (lane.key, lane.number))
+            .filter(|place| !there.contains(place))
+            .collect()
+    }
+
     /// Marks the lane as a job's own.
     pub fn take(&mut self, worker: &WorkerId, key: LaneKey, number: u16, job: JobId) {
         if let Some(lane) = self.lane(worker, key, number) {
@@ -205,8 +225,9 @@ impl Lanebook {
         let record = self.path(worker, key, number);
         // No pen that is out may bring it back.
         self.pens += 1;
-        let last = self.pens;
-        self.written.lock().entry(record.clone()).or_default().last = last;
+        if let Some(writing) = self.written.lock().get_mut(&record) {
+            writing.last = self.pens;
+        }
         let _ = fs::remove_file(memory(&record));
         let _ = fs::remove_file(record);
     }
@@ -259,11 +280,8 @@ fn memories(records: &Path) -> PathBuf {
 fn parse(path: &Path) -> Option<(WorkerId, LaneKey, u16)> {
     let (lane, worker) = path.file_name()?.to_str()?.split_once('@')?;
     let (key, number) = lane.split_once('-')?;
-    let mut bytes = [0; 16];
-    for (byte, digits) in bytes.iter_mut().zip(key.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some((WorkerId::new(worker), LaneKey(bytes), number.parse().ok()?))
+    let key = LaneKey::parse(key)?;
+    Some((WorkerId::new(worker), key, number.parse().ok()?))
 }
 
 /// What a record begins with.
@@ -381,8 +399,13 @@ impl Pen {
 impl Drop for Pen {
     fn drop(&mut self) {
         let mut records = self.record.written.lock();
-        let writing = records.entry(self.record.path.clone()).or_default();
-        writing.pens = writing.pens.saturating_sub(1);
+        if let Some(writing) = records.get_mut(&self.record.path) {
+            writing.pens -= 1;
+            // Whoever takes the next has a higher number than all of these.
+            if writing.pens == 0 {
+                records.remove(&self.record.path);
+            }
+        }
         self.record.written.changed.notify_all();
     }
 }
@@ -446,8 +469,35 @@ mod tests {
         assert!(!record.is_settled(second, digest));
         assert!(!record.is_settled(first, [0; 16]));
         assert!(record.load(second).is_err());
+        // Nothing is kept of pens that are back, however many lanes there were.
+        assert!(book.written.lock().is_empty());
+        let out = book.pen(&worker, key, 3);
         book.forget(&worker, key, 3);
+        out.store(first, &Manifest::default()).unwrap();
         assert_eq!(known(&Lanebook::open(dir.clone())), None);
+        assert!(book.written.lock().is_empty());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// Of workers that had been removed, records lay there and were read at every start, for ever.
+    #[test]
+    fn a_record_of_long_ago_is_forgotten() {
+        let dir = std::env::temp_dir().join(format!("rch-ago-{}", std::process::id()));
+        let (worker, key) = (WorkerId::new("css-1"), LaneKey([7; 16]));
+        let mut book = Lanebook::open(dir.clone());
+        for (number, age) in [(0, KEPT / 2), (1, KEPT * 2)] {
+            let pen = book.pen(&worker, key, number);
+            pen.store(ManifestId([1; 16]), &Manifest::default())
+                .unwrap();
+            let path = book.path(&worker, key, number);
+            remember(&path, b"").unwrap();
+            let record = fs::File::open(path).unwrap();
+            record.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let known = Lanebook::open(dir.clone()).everywhere(key);
+        assert_eq!(known, [(worker.clone(), key, 0)]);
+        let left = |dir: &Path| fs::read_dir(dir).unwrap().count();
+        assert_eq!((left(&dir), left(&memories(&dir))), (2, 1));
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -477,5 +527,36 @@ mod tests {
         assert_eq!(of(&book, 2), Some(key(1, 3)));
         assert_eq!(of(&book, 1), Some(key(1, 2)));
         assert!(book.is_warm(&worker, key(1, 9)) && !book.is_warm(&worker, key(3, 1)));
+    }
+
+    /// A worker whose lane had been collected was preferred for it for ever.
+    #[test]
+    fn a_lane_that_the_worker_has_no_more_is_not_warm() {
+        let dir = std::env::temp_dir().join(format!("rch-gone-{}", std::process::id()));
+        let (here, other) = (WorkerId::new("css-1"), WorkerId::new("css-2"));
+        let key = |n| LaneKey([n; 16]);
+        let mut book = Lanebook::open(dir);
+        let id = ManifestId([1; 16]);
+        for (worker, n, number, job) in [
+            (&here, 1, 0, 1),
+            (&here, 1, 1, 2),
+            (&here, 2, 0, 1),
+            (&here, 3, 0, 3),
+            (&other, 2, 0, 1),
+        ] {
+            book.set(worker, key(n), number, id, JobId(job));
+        }
+        (1..3).for_each(|job| book.free(JobId(job)));
+        let there = [(key(1), 0), (key(9), 0)];
+        let mut gone = book.gone(&here, &there);
+        gone.sort_by_key(|(key, _)| key.0);
+        // One that a job has is younger than the list, perhaps.
+        assert_eq!(gone, [(key(1), 1), (key(2), 0)]);
+        for (key, number) in gone {
+            book.forget(&here, key, number);
+        }
+        assert!(book.is_warm(&here, key(1)) && book.is_warm(&other, key(2)));
+        assert!(!book.is_warm(&here, key(2)));
+        assert_eq!(book.idle(&here, key(1)).map(|l| l.number), Some(0));
     }
 }

@@ -72,6 +72,8 @@
 //!   path are no help: what was built there names that path.
 //! - A lane is believed only when its daemon has said so after the job: what the command made and the
 //!   daemon could not write down, because it was killed, would be believed by both.
+//! - Nothing is synced while anybody waits: a lane that has stood for half a minute is, by an idle session.
+//!   After a restart of the machine its products are believed; those of a lane written to later are not.
 //! - The user's CARGO_HOME appears on the worker as a directory in memory: the worker's own caches, with
 //!   the user's configuration in place of the worker's. The toolchain that is the same compiler appears at
 //!   its path and under its name at home: cargo prints both, and build scripts get them.

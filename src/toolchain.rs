@@ -34,6 +34,10 @@ struct Question {
     files: Vec<(PathBuf, SystemTime)>,
 }
 
+/// How many answers are kept: a toolchain file that was edited is another question. With more of them
+/// all are asked again, which costs a process each.
+const ANSWERS: usize = 1000;
+
 /// Answers that were given; shared by the crew's threads.
 #[derive(Debug, Default)]
 pub struct Known(Mutex<HashMap<Question, String>>);
@@ -155,6 +159,9 @@ impl Known {
         }
         let text = run(&question, place)?;
         if let Ok(mut known) = self.0.lock() {
+            if known.len() >= ANSWERS {
+                known.clear();
+            }
             known.insert(question, text.clone());
         }
         Ok(text)

@@ -263,7 +263,7 @@ fn a_large_product_comes_home_as_a_patch() {
 }
 
 /// A lane that nobody used for two hours goes when its age or the want of space says so, and not
-/// before.
+/// before. With it goes what is remembered of it here, for which the worker would be preferred.
 #[test]
 fn lanes_are_kept_as_long_as_the_user_says() {
     let home = Home::new("kept");
@@ -293,6 +293,11 @@ fn lanes_are_kept_as_long_as_the_user_says() {
         assert!(made.status().unwrap().success());
         wait_for("the end of the sweep", || swept.exists().then_some(()));
         assert_eq!(lane_of(&home, "proj-").is_none(), goes, "{settings}");
+        let records = || fs::read_dir(home.path().join(".cache/rch/manifests")).unwrap();
+        let count = || records().flatten().filter(|e| e.path().is_file()).count();
+        wait_for("the records of what is there alone", || {
+            (count() == if goes { 1 } else { 2 }).then_some(())
+        });
     }
 }
 

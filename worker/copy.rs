@@ -30,12 +30,21 @@ const PIECE: u64 = 64 << 20;
 /// Where a copy is made, in the lane that it is for.
 const UNFINISHED: &str = "copy";
 
+/// What stays of a lane that is emptied: it is still locked, and without a state that counts until there
+/// is a new one.
+const OURS: [&str; 2] = ["lock", "state"];
+
 /// Which roots a lane holds, in its directory.
 const HOMES: &str = "homes";
 
-/// Notes where the lane's roots stand at home. What an earlier attempt left goes.
+/// Empties a lane without a state that counts, and notes where its roots stand at home.
 pub fn begin(lane: &Path, homes: &[PathBuf]) -> io::Result<()> {
-    clear_away(lane)?;
+    let tree = Tree::open(lane)?;
+    for (name, _) in tree.names(Path::new(""))? {
+        if !OURS.iter().any(|ours| name == *ours) {
+            tree.clear(Path::new(&name))?;
+        }
+    }
     let homes = homes.iter().map(|h| h.as_os_str().as_bytes());
     fs::write(lane.join(HOMES), homes.collect::<Vec<_>>().join(&0))
 }
@@ -208,6 +217,8 @@ mod tests {
         let _ = fs::remove_dir_all(&top);
         let (from, new) = (top.join("0"), top.join("1"));
         let root = from.join("root1");
+        fs::create_dir_all(&from).unwrap();
+        begin(&from, &homes(&["/p", "/q"])).unwrap();
         fs::create_dir_all(root.join("closed")).unwrap();
         fs::create_dir_all(&new).unwrap();
         fs::write(root.join("closed/a"), "content").unwrap();
@@ -221,7 +232,6 @@ mod tests {
                 .unwrap();
             fs::set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
         }
-        begin(&from, &homes(&["/p", "/q"])).unwrap();
         let state = State {
             clean,
             ran: true,
@@ -271,10 +281,16 @@ mod tests {
         // There is no `root0` to copy: the whole is given up.
         assert!(fill(&new, &all, &from, 0).is_err());
         assert!(nothing(&new));
-        // What a crash left in the middle goes.
-        fs::create_dir(new.join(UNFINISHED)).unwrap();
+        // What a crash left in the middle goes, and what a power cut left of a lane.
+        for name in [UNFINISHED, "root0", "sent"] {
+            fs::create_dir(new.join(name)).unwrap();
+        }
+        fs::write(new.join("lock"), "").unwrap();
         begin(&new, &all).unwrap();
-        assert!(!new.join(UNFINISHED).exists());
+        let left = fs::read_dir(&new).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, [HOMES, "lock"]);
         fs::remove_dir_all(new.parent().unwrap()).unwrap();
     }
 }

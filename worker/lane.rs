@@ -4,7 +4,8 @@
 //! with the processes that hold it (the job's warden among them), so no lane is lost to a crash. The
 //! state says which manifest the tree holds; it is marked dirty before anything is written and clean
 //! when the daemon commits it, after the feed and once more when what the job made is home. Whatever
-//! is interrupted leaves a lane that says it needs repair.
+//! is interrupted leaves a lane that says it needs repair. One that a power cut may have left half on
+//! the disk is emptied, products and all: nothing tells them from whole ones.
 
 use std::fs::{self, File};
 use std::io;
@@ -188,6 +189,7 @@ impl Lane {
         let what = || format!("cannot open lane '{}'", dir.display());
         let mut found = State::load(&dir).wrong(what)?;
         if found.is_none() {
+            // Only now may another state be written: what is cut short here is done again.
             copy::begin(&dir, &open.roots).wrong(what)?;
             found = copied(&dir, open);
         }
@@ -217,9 +219,6 @@ impl Lane {
         if base != Base::Holds {
             lane.soil()?;
         }
-        if lane.state.torn {
-            lane.clear()?;
-        }
         Ok(lane)
     }
 
@@ -238,17 +237,6 @@ impl Lane {
         trees
             .try_for_each(Tree::wipe)
             .wrong(|| format!("cannot empty lane '{}'", self.dir.display()))
-    }
-
-    /// Removes everything, products and all: what a machine wrote while it went down is not to be
-    /// trusted, and nothing tells it from what it had written before.
-    fn clear(&mut self) -> Done<()> {
-        let mut trees = self.trees.iter();
-        trees
-            .try_for_each(|tree| tree.clear(Path::new("")))
-            .wrong(|| format!("cannot empty lane '{}'", self.dir.display()))?;
-        self.state.torn = false;
-        Ok(())
     }
 
     /// Where the roots are, for rsync and for binding.

@@ -8,6 +8,7 @@
 
 mod confine;
 mod copy;
+mod durable;
 mod fault;
 mod flow;
 mod lane;
@@ -21,6 +22,7 @@ mod run;
 mod running;
 mod serve;
 mod state;
+mod stock;
 mod sweep;
 mod task;
 mod tree;

@@ -13,10 +13,13 @@ use crate::fault::{Done, Sentence, Wrong};
 use crate::task::cargo_home;
 use crate::tree::{Incoming, Tree};
 
-/// Those that are not here.
+/// Those that are not here. An empty one is what a power cut leaves of a new file.
 pub fn lacks(mut crates: Vec<PathBuf>) -> Vec<PathBuf> {
     let home = cargo_home();
-    crates.retain(|path| is_ours(path) && !home.join(path).is_file());
+    let is_here = |path: &Path| {
+        fs::metadata(home.join(path)).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+    };
+    crates.retain(|path| is_ours(path) && !is_here(path));
     crates
 }
 

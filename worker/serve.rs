@@ -14,11 +14,13 @@ use rch::wire::worker::{Base, Fault, FromWorker, Keep, Put, Resync, Run, ToWorke
 use rch::wire::{PREAMBLE, PROTOCOL, VERSION};
 
 use crate::confine::Means;
+use crate::durable::Syncing;
 use crate::fault::{Done, Sentence, Wrong};
 use crate::flow::{self, HIGH_WATER, Input, Output};
 use crate::lane::{self, Lane};
 use crate::packages::Installing;
 use crate::running::Running;
+use crate::stock::Stock;
 use crate::tree::Incoming;
 use crate::{outputs, packages, probe, program, registry, run, sweep};
 
@@ -46,6 +48,8 @@ struct Session {
     incoming: Option<Incoming>,
     /// What the last job's daemon wants of lanes.
     keep: Option<Keep>,
+    syncing: Syncing,
+    stock: Stock,
 }
 
 /// Serves one session and answers when it is over.
@@ -66,6 +70,8 @@ pub fn serve(namespaces: bool) -> Done<()> {
         lane: None,
         incoming: None,
         keep: None,
+        syncing: Syncing::default(),
+        stock: Stock::default(),
     };
     let ended = session.turn_until_end(&mut input);
     session.end();
@@ -154,10 +160,7 @@ impl Session {
                 },
             ) => self.greet(protocol, &version),
             (Phase::Hello, _) => Err(Wrong::protocol("the first message must be a greeting")),
-            (_, ToWorker::Ping) => {
-                self.out.put(&FromWorker::Pong { now: time::now() });
-                Ok(())
-            }
+            (_, ToWorker::Ping) => self.pong(),
             (_, ToWorker::Close) => self.close(),
             (Phase::Running(r), ToWorker::Signal(n)) => {
                 r.job.signal(n);
@@ -180,10 +183,29 @@ impl Session {
         self.out.put(&FromWorker::Closed);
         // The daemon need not wait for what we do on our own account.
         self.out.flush().wrong(|| "cannot write to the session")?;
+        self.syncing.want();
         if let Some(keep) = self.keep {
             sweep::sweep(keep);
         }
+        self.tell_stock();
         Ok(())
+    }
+
+    fn pong(&mut self) -> Done<()> {
+        self.out.put(&FromWorker::Pong { now: time::now() });
+        // The daemon measures how long an answer takes.
+        self.out.flush().wrong(|| "cannot write to the session")?;
+        self.tell_stock();
+        if matches!(self.phase, Phase::Idle) {
+            self.syncing.begin();
+        }
+        Ok(())
+    }
+
+    fn tell_stock(&mut self) {
+        if let Some(news) = self.stock.news() {
+            self.out.put(&news);
+        }
     }
 
     fn give_up(&mut self, wrong: Wrong) -> Done<()> {

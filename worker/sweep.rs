@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rch::sys::fs::free_bytes;
 use rch::time::{self, Stamp};
@@ -26,9 +26,7 @@ const TRASH: &str = ".trash";
 
 /// Sweeps if one is due. Nothing that goes wrong here concerns a job.
 pub fn sweep(keep: Keep) {
-    let mark = lanes_dir().join(".swept");
-    let last = fs::metadata(&mark).and_then(|m| m.modified());
-    if last.is_ok_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) {
+    if last().is_some_and(|t| t.elapsed().is_ok_and(|age| age < PAUSE)) {
         return;
     }
     // One at a time: a session that sweeps answers nobody meanwhile.
@@ -46,7 +44,16 @@ pub fn sweep(keep: Keep) {
         }
     }
     // Only now: one that was cut short is done again.
-    let _ = fs::write(&mark, "");
+    let _ = fs::write(mark(), "");
+}
+
+/// When a sweep came to its end last.
+pub fn last() -> Option<SystemTime> {
+    fs::metadata(mark()).and_then(|m| m.modified()).ok()
+}
+
+fn mark() -> PathBuf {
+    lanes_dir().join(".swept")
 }
 
 fn is_due(now: Stamp, used: Stamp, max_age: Duration, short_of_space: bool) -> bool {
@@ -55,7 +62,7 @@ fn is_due(now: Stamp, used: Stamp, max_age: Duration, short_of_space: bool) -> b
 }
 
 /// Every lane there is, the one longest unused first.
-fn lanes() -> Vec<(Stamp, PathBuf)> {
+pub fn lanes() -> Vec<(Stamp, PathBuf)> {
     let below = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
     let mut lanes: Vec<(Stamp, PathBuf)> = below(&lanes_dir())
         .filter(|project| !project.file_name().as_encoded_bytes().starts_with(b"."))

@@ -54,7 +54,7 @@ impl Daemon {
             let unclean = if own { vec![] } else { dirs.clone() };
             let memory = Arc::new(Memory::forgotten(unclean));
             let record = self.lanes.path(&worker, key, lane);
-            self.home.insert((worker, key, lane), memory.clone());
+            self.home.set((worker, key, lane), memory.clone());
             self.crew
                 .submit(move || transfer::remember(&record, &memory));
         }

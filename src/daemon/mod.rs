@@ -11,6 +11,7 @@ mod bench;
 mod clean;
 mod clients;
 mod explain;
+mod home;
 mod jobs;
 mod keep;
 mod links;
@@ -20,7 +21,7 @@ mod start;
 mod survey;
 mod transfer;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,10 +31,9 @@ use crate::config::Config;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::fleet::Slots;
-use crate::ids::{ClientId, JobId, LaneKey, SessionId, WorkerId};
+use crate::ids::{ClientId, JobId, SessionId, WorkerId};
 use crate::lanebook::Lanebook;
 use crate::poll::{Poller, Ready};
-use crate::products::Memory;
 use crate::sched::Queue;
 use crate::session::Session;
 use crate::sys::signal::{self, Signals};
@@ -85,9 +85,6 @@ enum Report {
     Nothing,
 }
 
-/// What each lane brought home, so that it is not brought again.
-type Home = HashMap<(WorkerId, LaneKey, u16), Arc<Memory>>;
-
 struct Daemon {
     cache: PathBuf,
     socket: PathBuf,
@@ -112,9 +109,8 @@ struct Daemon {
     /// Jobs that are looked into when none of those is astray in their project.
     unlooked: Vec<JobId>,
     lanes: Lanebook,
-    home: Home,
-    /// Lock files whose crates each worker has.
-    seeded: HashMap<WorkerId, HashSet<u64>>,
+    home: home::Home,
+    seeded: transfer::Seeded,
     known: Arc<Known>,
     recent: VecDeque<status::Job>,
     totals: status::Totals,

@@ -12,6 +12,10 @@ use crate::roots::Project;
 use crate::time::Stamp;
 use crate::wire::worker::{Name, Produced};
 
+/// So many names are remembered that the last job did not list. Tools that put a hash into each name
+/// (bundlers, incremental compilers) would make no end of them; one takes some hundred bytes.
+const SPARE: usize = 10_000;
+
 /// What came home before: the worker's size and time of it, and what stood here then.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -30,6 +34,24 @@ impl Memory {
                     .insert(name.clone(), (p.size, p.mtime, entry.clone()));
             }
         }
+        self.forget_old(&theirs, SPARE);
+    }
+
+    /// With more than `spare` names that are not `listed`, the older ones of them go, half of what may
+    /// stay: not one after the other, job by job.
+    fn forget_old(&mut self, listed: &HashMap<&Name, &Produced>, spare: usize) {
+        if self.held.len() <= listed.len() + spare {
+            return;
+        }
+        let held = self.held.iter();
+        let others = held.filter(|(name, _)| !listed.contains_key(name));
+        let mut times: Vec<Stamp> = others.map(|(_, (_, mtime, _))| *mtime).collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(oldest) = times.get(spare / 2).copied() else {
+            return;
+        };
+        self.held
+            .retain(|name, (_, mtime, _)| *mtime > oldest || listed.contains_key(name));
     }
 
     /// For the disk.
@@ -121,6 +143,44 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::manifest::Kind;
+
+    /// A bundler's outputs, each with a hash in its name, made the record longer with every job.
+    #[test]
+    fn names_that_no_job_lists_any_more_have_an_end() {
+        let name = |n: usize| Name {
+            root: 0,
+            path: format!("dist/{n}.js").into(),
+        };
+        let entry = Entry::unlike_any(Kind::File);
+        let mut memory = Memory::default();
+        let main = Produced {
+            name: name(usize::MAX),
+            size: 1,
+            mtime: 1,
+            mode: 0o644,
+            changed: false,
+        };
+        let mut most = 0;
+        for job in 0..4 * SPARE {
+            let listed = [
+                main.clone(),
+                Produced {
+                    name: name(job),
+                    mtime: job as Stamp + 2,
+                    changed: true,
+                    ..main.clone()
+                },
+            ];
+            let written = listed.iter().map(|p| (p.name.clone(), entry.clone()));
+            memory.note(&listed, &written.collect::<Vec<_>>());
+            most = most.max(memory.held.len());
+        }
+        assert_eq!(most, SPARE + 2);
+        // It is the oldest, but there.
+        assert!(memory.held.contains_key(&main.name));
+        assert!(memory.held.contains_key(&name(4 * SPARE - 1)));
+        assert!(!memory.held.contains_key(&name(0)));
+    }
 
     #[test]
     fn survives_the_way_to_the_disk_and_back() {

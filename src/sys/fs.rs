@@ -250,6 +250,12 @@ pub fn set_mtime(dir: impl AsFd, name: &Path, mtime: Stamp) -> io::Result<()> {
     .map(|_| ())
 }
 
+/// Brings everything on the file system of `file` to the disk, and waits for that: syncfs(2).
+pub fn syncfs(file: impl AsFd) -> io::Result<()> {
+    // SAFETY: syncfs touches no memory.
+    check(unsafe { libc::syncfs(file.as_fd().as_raw_fd()) }).map(|_| ())
+}
+
 /// Sets room aside for a file of `size` bytes, and makes it that long: fallocate(2).
 pub fn fallocate(file: impl AsFd, size: u64) -> io::Result<()> {
     let size = i64::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?;

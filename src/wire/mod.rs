@@ -16,7 +16,7 @@ pub mod worker;
 use crate::bytes::{Malformed, Parsed};
 
 /// Both protocols count versions together; either side names both numbers when they differ.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// What `--version` says, and what the two ends of a session compare.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

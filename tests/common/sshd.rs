@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rch::sys::process::Pid;
+use rch::sys::signal::SIGKILL;
+
 use super::{Dir, script, write};
 
 /// Users of workers; each has one of its own, so that what it leaves running can be found.
@@ -32,6 +35,9 @@ pub struct Oddities {
     pub home_mib: Option<u32>,
     /// Its processor can something that the one here cannot.
     pub other_cpu: bool,
+    /// `Sshd::reboot` may be called. Its jobs share the process numbers of the machine: where something
+    /// covers a part of /proc, the kernel shows nobody another one.
+    pub reboots: bool,
     /// What its only toolchain is called; it is the one that is the default here.
     pub toolchain: Option<String>,
 }
@@ -45,6 +51,8 @@ mount --bind "$1/etc/passwd" /etc/passwd
 mount --bind "$1/etc/group" /etc/group
 mount --bind "$1/etc/shadow" /etc/shadow
 if [ -e "$1/cpuinfo" ]; then mount --bind "$1/cpuinfo" /proc/cpuinfo; fi
+boot=/proc/sys/kernel/random/boot_id
+if [ -e "$1/boot_id" ]; then mount --bind "$1/boot_id" $boot; fi
 if [ -n "$4" ]; then
   mount -t tmpfs -o "$4" tmpfs "$1/home/builder/.cache"
   chown "$5" "$1/home/builder/.cache"
@@ -167,6 +175,25 @@ impl Sshd {
             .args(tree.iter().map(u32::to_string)));
     }
 
+    /// No session or job runs any more, and the kernel is another boot's.
+    pub fn reboot(&self) {
+        let boot_id = self.dir.path().join("boot_id");
+        let boot = std::fs::read_to_string(&boot_id).unwrap();
+        // In place: it is this very file that is mounted.
+        std::fs::write(&boot_id, format!("again-{boot}")).unwrap();
+        // An sshd that finds its own children killed takes no more logins for a while.
+        let mut running = self.processes();
+        running.retain(|(_, line)| !line.contains("sshd"));
+        for (pid, _) in &running {
+            let _ = rch::sys::process::kill(Pid(*pid), SIGKILL);
+        }
+        super::wait_for("the end of the worker's processes", || {
+            let left = self.processes();
+            let ended = |old| !left.contains(old);
+            running.iter().all(ended).then_some(())
+        });
+    }
+
     /// Processes that a job left behind: everything but sshd and an idle rch-wkr.
     pub fn leftovers(&self) -> Vec<(i32, String)> {
         let ours = |c: &str| c.contains("sshd") || c.contains("rch-wkr");
@@ -226,6 +253,9 @@ fn lay_out(dir: &Path, uid: u32, port: u16, key: &Path, odd: &Oddities) {
             text.replace(&format!("\n{name}\t"), &format!("\n{name}\t: strange "))
         };
         write(&dir.join("cpuinfo"), &able("Features", able("flags", info)));
+    }
+    if odd.reboots {
+        write(&dir.join("boot_id"), "first\n");
     }
     if !odd.bare {
         std::fs::copy(super::bin("rch-wkr"), home.join(".local/bin/rch-wkr")).unwrap();

@@ -72,6 +72,9 @@ pub struct Session {
     pub from: ChildStdout,
     buf: Vec<u8>,
     queue: std::collections::VecDeque<FromWorker>,
+    /// What was said of lanes last, and how many times.
+    pub lanes: Vec<(LaneKey, u16)>,
+    pub told: usize,
     pub facts: Facts,
 }
 
@@ -152,6 +155,8 @@ impl Session {
             child,
             buf: Vec::new(),
             queue: Default::default(),
+            lanes: vec![],
+            told: 0,
             facts: Facts::default(),
         }
     }
@@ -172,8 +177,19 @@ impl Session {
         }
     }
 
-    /// The next message, or `None` at the end.
+    /// The next message, or `None` at the end. Of lanes a worker speaks unasked.
     pub fn maybe_next(&mut self) -> Option<FromWorker> {
+        while let Some(message) = self.any_next() {
+            let FromWorker::Lanes(lanes) = message else {
+                return Some(message);
+            };
+            self.lanes = lanes;
+            self.told += 1;
+        }
+        None
+    }
+
+    fn any_next(&mut self) -> Option<FromWorker> {
         while self.queue.is_empty() {
             let mut chunk = vec![0; 64 << 10];
             let n = self.from.read(&mut chunk).unwrap();
@@ -337,6 +353,13 @@ impl Session {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Whether it has started a process that has not been reaped.
+    pub fn has_children(&self) -> bool {
+        let pid = self.child.id();
+        let list = format!("/proc/{pid}/task/{pid}/children");
+        !fs::read_to_string(list).unwrap().is_empty()
     }
 
     /// Ends the session as a lost connection does, and waits for the program's end.

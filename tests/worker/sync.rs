@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rch::ids::ManifestId;
+use rch::ids::{LaneKey, ManifestId};
 use rch::wire::worker::{Base, Fault, FromWorker, Kind, Name, Put, Resync, ToWorker};
 
 use crate::common::wait_for;
-use crate::kit::{HOME, KEEP, Place, job, name};
+use crate::kit::{HOME, KEEP, Place, Session, job, name};
 
 fn holds(id: u8) -> Option<(u16, ManifestId)> {
     Some((0, ManifestId([id; 16])))
@@ -239,7 +239,8 @@ fn a_lane_that_is_being_left_is_waited_for() {
     assert_eq!((number, base), (0, Base::Holds));
 }
 
-/// A lane nobody has used for days goes; one in use stays, however old its state looks.
+/// A lane nobody has used for days goes; one in use stays, however old its state looks. Daemons went on
+/// choosing the worker for the one that was gone: now every session says which there are.
 #[test]
 fn old_lanes_are_collected_but_never_used_ones() {
     let place = Place::new("sweep");
@@ -249,6 +250,20 @@ fn old_lanes_are_collected_but_never_used_ones() {
         b.open(HOME, None).2,
         c.open(HOME, None).2,
     ];
+    // It is said behind an answer, which the next one follows.
+    let told = |session: &mut Session| {
+        for _ in 0..2 {
+            session.send(&ToWorker::Ping);
+            session.next();
+        }
+        let mut lanes = session.lanes.clone();
+        lanes.sort_by_key(|(_, number)| *number);
+        (session.told, lanes)
+    };
+    for session in [&mut b, &mut c] {
+        let (times, lanes) = told(session);
+        assert_eq!((times, lanes.len()), (1, 3));
+    }
     let past = std::time::SystemTime::now() - std::time::Duration::from_secs(73 * 3600);
     for root in &lanes[..2] {
         let state = root.parent().unwrap().join("state");
@@ -261,9 +276,78 @@ fn old_lanes_are_collected_but_never_used_ones() {
     wait_for("the end of the old lane", || {
         (!lanes[0].exists()).then_some(())
     });
-    c.send(&ToWorker::Ping);
-    c.next();
+    let key = LaneKey([7; 16]);
+    for session in [&mut c, &mut b] {
+        assert_eq!(told(session), (2, vec![(key, 1), (key, 2)]));
+    }
     assert!(lanes[1].exists() && lanes[2].exists());
     b.put("still", "here");
     b.commit(1);
+}
+
+/// What was built was never synced, and after a power cut nobody could tell which of it was whole.
+#[test]
+fn an_idle_lane_reaches_the_disk_once_it_has_stood_for_a_while() {
+    let place = Place::new("durable");
+    let mut s = place.session();
+    // What the first one began is seen behind the second.
+    let ping = |s: &mut Session| {
+        for _ in 0..2 {
+            s.send(&ToWorker::Ping);
+            let answer = s.next();
+            assert!(matches!(answer, FromWorker::Pong { .. }), "{answer:?}");
+        }
+    };
+    let root = s.open(HOME, None).2;
+    s.put("a", "1");
+    s.commit(1);
+    s.close();
+    let lane = root.parent().unwrap();
+    let age = || {
+        let past = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        let state = fs::File::options().append(true).open(lane.join("state"));
+        state.unwrap().set_modified(past).unwrap();
+    };
+    let note = || fs::read_to_string(lane.join("durable")).unwrap_or_default();
+    // It may be written to again at any moment.
+    ping(&mut s);
+    assert!(!s.has_children() && note().is_empty());
+    age();
+    ping(&mut s);
+    wait_for("the note", || note().ends_with('\n').then_some(()));
+    let first = note();
+    // Another session finds it done, and none of its business while somebody writes there.
+    let mut other = place.session();
+    ping(&mut other);
+    assert!(!other.has_children() && note() == first);
+    assert_eq!(s.open(HOME, holds(1)).1, Base::Holds);
+    s.put("a", "2");
+    ping(&mut s);
+    age();
+    let mut other = place.session();
+    ping(&mut other);
+    assert!(!other.has_children() && note() == first);
+    s.commit(2);
+    s.close();
+    age();
+    ping(&mut s);
+    wait_for("the next note", || {
+        (note() != first && note().ends_with('\n')).then_some(())
+    });
+}
+
+/// A crate that a power cut had emptied counted as one that is there, and was never sent again.
+#[test]
+fn an_empty_crate_is_none() {
+    let place = Place::new("crates");
+    let home = place.0.join("cargo");
+    let names = ["a-1.0.0", "b-1.0.0", "c-1.0.0"];
+    let path = |name: &str| Path::new("registry/cache/r").join(format!("{name}.crate"));
+    fs::create_dir_all(home.join("registry/cache/r")).unwrap();
+    fs::write(home.join(path(names[0])), "content").unwrap();
+    fs::write(home.join(path(names[1])), "").unwrap();
+    let mut s = Session::start(place.command().env("CARGO_HOME", &home).arg("serve"));
+    s.send(&ToWorker::Crates(names.map(path).to_vec()));
+    let lacks = names[1..].iter().copied().map(path).collect();
+    assert_eq!(s.next(), FromWorker::Lacks(lacks));
 }

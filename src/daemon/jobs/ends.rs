@@ -169,7 +169,7 @@ impl Daemon {
             attempt.worker.clone(),
         );
         if let Some(worker) = self.worker(&worker).filter(|_| !programs.is_empty()) {
-            worker.without.insert(programs, (now, text.to_owned()));
+            worker.without.note(programs, clip(text), now);
         }
     }
 

@@ -41,7 +41,10 @@ impl Daemon {
             FromWorker::Lacks(crates) => self.lacks(id, crates),
             FromWorker::Holds { files, last } => self.holds(id, files, last),
             FromWorker::Failed { fault, text } => self.failed(id, fault, &text),
-            FromWorker::Committed | FromWorker::Pong { .. } | FromWorker::Closed => {}
+            FromWorker::Committed
+            | FromWorker::Pong { .. }
+            | FromWorker::Closed
+            | FromWorker::Lanes(_) => {}
             FromWorker::Ready { .. }
             | FromWorker::File(_)
             | FromWorker::Data(_)
@@ -98,7 +101,7 @@ impl Daemon {
             && let Some(why) = trouble::of_surroundings(exit, &attempt.tail)
         {
             let worker = attempt.worker.clone();
-            self.seeded.remove(&worker);
+            self.seeded.forget(&worker);
             self.lose(id, &format!("worker {worker}: {why}"), false);
         }
     }

@@ -9,7 +9,7 @@ use super::MasterId;
 use crate::daemon::Daemon;
 use crate::error::Error;
 use crate::fleet::ONE_CAUSE;
-use crate::ids::{JobId, SessionId, WorkerId};
+use crate::ids::{JobId, LaneKey, SessionId, WorkerId};
 use crate::session::State;
 
 /// A second loss of a standing connection within this is no accident.
@@ -81,6 +81,17 @@ impl Daemon {
             let slots = worker.slots.total();
             self.event(format_args!("worker {name}: online ({slots} slots)"));
             self.tally();
+        }
+    }
+
+    /// The worker has these lanes. What is remembered of others would draw jobs to it that find
+    /// nothing there.
+    pub(super) fn lanes_there(&mut self, id: SessionId, there: &[(LaneKey, u16)]) {
+        let worker = self.sessions[&id].worker.clone();
+        for (key, number) in self.lanes.gone(&worker, there) {
+            self.event(format_args!("worker {worker}: lane {key}-{number} is gone"));
+            self.lanes.forget(&worker, key, number);
+            self.home.remove(&(worker.clone(), key, number));
         }
     }
 

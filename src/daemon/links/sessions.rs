@@ -200,6 +200,7 @@ impl Daemon {
                 Incoming::Greeted => self.greeted(id),
                 Incoming::Lost(error) => self.session_lost(id, (was, job), &error),
                 Incoming::Message(FromWorker::Pong { .. }) => self.sign_of_life(id),
+                Incoming::Message(FromWorker::Lanes(there)) => self.lanes_there(id, &there),
                 Incoming::Message(message) => match job {
                     Some(job) => self.message(job, message),
                     None => self.sign_of_life(id),

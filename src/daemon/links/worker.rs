@@ -45,8 +45,24 @@ pub(in crate::daemon) struct Worker {
     pub(super) lost: Option<Instant>,
     /// Removed from the configuration; goes when its last job has.
     pub(in crate::daemon) leaving: bool,
-    /// Programs that jobs needed and did not find there: when that was, and its word on it.
-    pub(in crate::daemon) without: HashMap<Vec<String>, (Instant, String)>,
+    pub(in crate::daemon) without: Without,
+}
+
+/// Programs that jobs needed and did not find there: when that was, and the worker's word on it.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Without(HashMap<Vec<String>, (Instant, String)>);
+
+impl Without {
+    /// A job needed one of these. What may have been installed since is forgotten.
+    pub(in crate::daemon) fn note(&mut self, programs: Vec<String>, why: String, now: Instant) {
+        self.0.retain(|_, (since, _)| now < *since + INSTALLS);
+        self.0.insert(programs, (now, why));
+    }
+
+    fn why(&self, programs: &[String], now: Instant) -> Option<&str> {
+        let (since, why) = self.0.get(programs)?;
+        (now < *since + INSTALLS).then_some(why)
+    }
 }
 
 impl Worker {
@@ -58,7 +74,7 @@ impl Worker {
             speed: keep.speed(conf.id.as_str()),
             conf,
             facts: None,
-            without: HashMap::new(),
+            without: Without::default(),
             version: String::new(),
             latency: None,
             done: 0,
@@ -174,9 +190,8 @@ impl Worker {
         if needs.native && facts.cpu != cpu::kind() {
             return "has another processor, and the build is for this one alone".into();
         }
-        match self.without.get(&needs.programs) {
-            Some((since, why)) if now < *since + INSTALLS => return why.clone(),
-            _ => {}
+        if let Some(why) = self.without.why(&needs.programs, now) {
+            return why.into();
         }
         let missing = identities
             .iter()
@@ -233,6 +248,20 @@ fn same_tool<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every project with other needs was an entry for as long as the worker's connections stood.
+    #[test]
+    fn what_is_missing_there_is_forgotten_when_it_may_have_come() {
+        let (mut without, start) = (Without::default(), Instant::now());
+        let needs = |n: u32| vec![format!("tool-{n}")];
+        for n in 0..1000 {
+            let now = start + INSTALLS / 10 * n;
+            without.note(needs(n), format!("no {n}"), now);
+            assert_eq!(without.why(&needs(n), now), Some(&*format!("no {n}")));
+            assert!(without.0.len() <= 10);
+            assert_eq!(without.why(&needs(n), now + INSTALLS), None);
+        }
+    }
 
     /// The other one of two with the same compiler had no standard library for the target.
     #[test]

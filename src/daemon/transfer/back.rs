@@ -325,9 +325,12 @@ impl Daemon {
         let lane = attempt.lane.expect("BUG: brought from no lane");
         let record = self.lanes.path(&worker, key, lane);
         if !landed.written.is_empty() {
-            let memory = self.home.entry((worker.clone(), key, lane)).or_default();
-            Arc::make_mut(memory).note(&attempt.produced, &landed.written);
-            let memory = memory.clone();
+            let place = (worker.clone(), key, lane);
+            let mut memory = self.home.get(&place).cloned().unwrap_or_default();
+            // Not shared: it need not be copied.
+            self.home.remove(&place);
+            Arc::make_mut(&mut memory).note(&attempt.produced, &landed.written);
+            self.home.set(place, memory.clone());
             self.crew.submit(move || remember(&record, &memory));
         }
         if attempt.in_doubt {

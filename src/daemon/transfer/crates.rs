@@ -5,6 +5,7 @@
 //! It is asked once for each worker and lock file; while the lock stands, nothing is said or waited for.
 //! A crate that is not here either is left to cargo there.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::conn::BACKLOG;
 use crate::daemon::{Daemon, Report};
 use crate::error::Result;
 use crate::feed::{Feed, Step};
-use crate::ids::JobId;
+use crate::ids::{JobId, WorkerId};
 use crate::manifest::Manifest;
 use crate::roots::needs::Needs;
 use crate::roots::{Project, Root, lock};
@@ -23,11 +24,38 @@ use crate::scan;
 use crate::time;
 use crate::wire::worker::{Name, ToWorker};
 
+/// Lock files that are remembered for each worker: an edited one is another. With more of them all are
+/// asked about anew, which costs a round trip each.
+const LOCKS: usize = 1000;
+
 /// What the crew found, or packed.
 pub(in crate::daemon) enum Crates {
     Here(Vec<PathBuf>),
     Packed(Box<Feed>, Vec<u8>),
     Done(Vec<u8>),
+}
+
+/// Lock files, by their stamps, whose crates each worker has.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Seeded(HashMap<WorkerId, HashSet<u64>>);
+
+impl Seeded {
+    fn knows(&self, worker: &WorkerId, stamp: u64) -> bool {
+        self.0.get(worker).is_some_and(|k| k.contains(&stamp))
+    }
+
+    fn note(&mut self, worker: WorkerId, stamp: u64) {
+        let known = self.0.entry(worker).or_default();
+        if known.len() >= LOCKS {
+            known.clear();
+        }
+        known.insert(stamp);
+    }
+
+    /// The worker is asked again.
+    pub(in crate::daemon) fn forget(&mut self, worker: &WorkerId) {
+        self.0.remove(worker);
+    }
 }
 
 impl Daemon {
@@ -64,9 +92,8 @@ impl Daemon {
 
     fn is_seeded(&self, id: JobId) -> bool {
         let worker = self.jobs.get(&id).and_then(|j| j.attempt.as_ref());
-        let known = worker.and_then(|a| self.seeded.get(&a.worker));
         let stamp = self.stamp(id);
-        stamp.is_none_or(|stamp| known.is_some_and(|k| k.contains(&stamp)))
+        stamp.is_none_or(|stamp| worker.is_some_and(|a| self.seeded.knows(&a.worker, stamp)))
     }
 
     pub(in crate::daemon) fn crates(&mut self, id: JobId, number: u64, crates: Result<Crates>) {
@@ -150,7 +177,7 @@ impl Daemon {
     fn seeded(&mut self, id: JobId) {
         let worker = self.attempt(id).worker.clone();
         if let Some(stamp) = self.stamp(id) {
-            self.seeded.entry(worker).or_default().insert(stamp);
+            self.seeded.note(worker, stamp);
         }
         self.attempt(id).transfer = Transfer::Idle;
         self.open_lane(id);
@@ -194,4 +221,22 @@ fn pack(mut feed: Box<Feed>) -> Result<Crates> {
         Step::More => Crates::Packed(feed, bytes),
         Step::Done(_) => Crates::Done(bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each edit of each lock file was one more for the daemon's life.
+    #[test]
+    fn lock_files_that_are_remembered_have_an_end() {
+        let (mut seeded, worker) = (Seeded::default(), WorkerId::new("css"));
+        for stamp in 0..3 * LOCKS as u64 {
+            seeded.note(worker.clone(), stamp);
+            assert!(seeded.knows(&worker, stamp));
+            assert!(seeded.0[&worker].len() <= LOCKS);
+        }
+        seeded.forget(&worker);
+        assert!(!seeded.knows(&worker, 3 * LOCKS as u64 - 1));
+    }
 }

@@ -22,7 +22,7 @@ use crate::wire::worker::Held;
 
 pub(super) use back::{Chosen, Landed, remember};
 pub(super) use bulk::Rescan;
-pub(super) use crates::Crates;
+pub(super) use crates::{Crates, Seeded};
 pub(super) use order::Fed;
 
 /// File content that may wait for the crew.

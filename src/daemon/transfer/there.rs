@@ -123,7 +123,7 @@ impl Daemon {
             && let Some(memory) = self.home.get(&(place.0.clone(), key, number))
         {
             let memory = Arc::new(Memory::clone(memory).of_copy());
-            self.home.insert(place, memory);
+            self.home.set(place, memory);
         }
     }
 
@@ -151,7 +151,7 @@ impl Daemon {
         // A copy has brought home what its original did.
         let (key, number) = attempt.like.unwrap_or((survey.lane, number));
         let path = self.lanes.path(&attempt.worker, key, number);
-        let unknown = !self.home.contains_key(&place);
+        let unknown = !self.home.holds(&place);
         let session = attempt.session.and_then(|s| self.sessions.get(&s));
         Order {
             project: survey.project.clone(),
@@ -214,7 +214,9 @@ impl Daemon {
         if let (Some(memory), Some(place)) = (fed.memory, job.place()) {
             let is_copy = job.attempt.as_ref().is_some_and(|a| a.like.is_some());
             let memory = if is_copy { memory.of_copy() } else { memory };
-            self.home.entry(place).or_insert_with(|| Arc::new(memory));
+            if !self.home.holds(&place) {
+                self.home.set(place, Arc::new(memory));
+            }
         }
         let session = job.attempt.as_ref().and_then(|a| a.session);
         let Some(session) = session.and_then(|s| self.sessions.get_mut(&s)) else {

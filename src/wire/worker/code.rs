@@ -358,6 +358,11 @@ impl FromWorker {
             FromWorker::Lacks(all) => frame!(out, 17, w => w.list(all, |w, p| { w.path(p); })),
             FromWorker::Patch(b) => wire::put(out, 16, |out| out.extend_from_slice(b)),
             FromWorker::Program(p) => frame!(out, 18, w => put_program(&mut w, p)),
+            FromWorker::Lanes(lanes) => frame!(out, 20, w => {
+                w.list(lanes, |w, (key, number)| {
+                    w.raw(&key.0).u16(*number);
+                });
+            }),
         }
     }
 
@@ -453,6 +458,7 @@ impl FromWorker {
                 dir: fitting(r.path()?, LONGEST_NAME)?,
                 names: r.list(|r| Ok((fitting(r.os()?, LONGEST_PART)?, r.flag()?)))?,
             }),
+            20 => FromWorker::Lanes(r.list(|r| Ok((LaneKey(array(r)?), r.u16()?)))?),
             _ => return Err(Malformed),
         };
         r.end()?;

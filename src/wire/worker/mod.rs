@@ -24,6 +24,9 @@ pub(super) use code::{get_exit, put_exit};
 /// a byte.
 pub const MAX_ROOTS: usize = 200;
 
+/// More lanes than a worker keeps; with more than that it does not say which.
+pub const MAX_LANES: usize = 10_000;
+
 /// A file's place: which root, and the path beneath it (relative, never empty, no `.` or `..`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
@@ -357,6 +360,9 @@ pub enum FromWorker {
     Patch(Vec<u8>),
     /// Comes before `Exited`.
     Program(Program),
+    /// All lanes that hold anything; comes unasked, behind the first `Pong` and whenever some have been
+    /// collected. A daemon that remembers others need not.
+    Lanes(Vec<(LaneKey, u16)>),
 }
 
 #[cfg(test)]

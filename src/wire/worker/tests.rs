@@ -156,6 +156,7 @@ fn every_message_survives_the_way_there_and_back() {
             dir: "t".into(),
             names: vec![("n".into(), true)],
         }),
+        FromWorker::Lanes(vec![(LaneKey([1; 16]), 2)]),
     ];
     for message in from {
         wire::travels(&message, FromWorker::encode, FromWorker::decode);
