@@ -149,3 +149,11 @@ fn the_transcripts_have_todays_form() {
         assert!(readme.contains(part), "{part}");
     }
 }
+
+/// It named an older toolchain than the one that is needed.
+#[test]
+fn the_toolchain_it_asks_for_is_the_one_that_is_needed() {
+    let needed = env!("CARGO_PKG_RUST_VERSION");
+    let said = format!("A Rust toolchain of {needed} or newer");
+    assert!(readme().contains(&said), "{said}");
+}

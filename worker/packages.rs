@@ -86,6 +86,11 @@ fn stamp<'a>(lane: &'a Lane, install: &Install) -> Option<(&'a Tree, PathBuf)> {
 
 /// Takes away what is there, and answers what makes it anew.
 pub fn begin(lane: &Lane, install: &Install, run: &Run) -> Done<Run> {
+    // First what says that they are whole: a kill in between must not leave it beside half of them.
+    // Where it cannot be removed there is none, or they cannot be either.
+    if let Some((tree, stamp)) = stamp(lane, install) {
+        let _ = tree.clear(&stamp);
+    }
     for dir in &install.modules {
         if let Some((root, below)) = lane
             .locate(dir)

@@ -192,7 +192,12 @@ impl Session {
     }
 
     fn pong(&mut self) -> Done<()> {
+        let busy = self.out.pending() > 0 || matches!(self.phase, Phase::Running(_));
         self.out.put(&FromWorker::Pong { now: time::now() });
+        // Behind a job's output nothing may be waited for: the next word may be to stop it.
+        if busy {
+            return Ok(());
+        }
         // The daemon measures how long an answer takes.
         self.out.flush().wrong(|| "cannot write to the session")?;
         self.tell_stock();

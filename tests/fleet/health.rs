@@ -57,7 +57,9 @@ fn a_worker_that_fails_is_paused_tried_and_trusted_again() {
         "paused after failures (worker w0 was lost: the connection was closed)"
     );
     assert!(worker.retry_ms.is_some_and(|ms| ms <= 30_000), "{worker:?}");
-    let shown = fleet.home.rch(&["status", "--workers"]).output().unwrap();
+    let mut status = fleet.home.rch(&["status", "--workers"]);
+    // Wide enough for a line of it to be a line.
+    let shown = status.env("COLUMNS", "200").output().unwrap();
     let shown = text(&shown.stdout);
     assert!(shown.contains("w0  down"), "{shown}");
     assert!(shown.contains("was closed); tried again in "), "{shown}");
