@@ -106,6 +106,8 @@ struct Daemon {
     queue: Queue,
     /// What the crew is writing products of: jobs and their attempts, and in which project.
     landings: HashMap<(JobId, u64), PathBuf>,
+    /// Which files here are what jobs brought.
+    others: crate::landing::Others,
     /// Jobs that are looked into when none of those is astray in their project.
     unlooked: Vec<JobId>,
     lanes: Lanebook,

@@ -161,6 +161,7 @@ fn build(
         jobs: BTreeMap::new(),
         queue: crate::sched::Queue::default(),
         landings: HashMap::new(),
+        others: crate::landing::Others::default(),
         unlooked: vec![],
         home: crate::daemon::home::Home::default(),
         seeded: crate::daemon::transfer::Seeded::default(),

@@ -6,13 +6,14 @@
 //! paths are opened beneath a root and never through a link (see `place`).
 //!
 //! A file is kept as it is here, and that is told, if it is a source that the job must not touch, if
-//! it changed here since the job's snapshot, or if its name alone could make a program here do the
+//! it changed here since the job's snapshot (see `others`), or if its name alone could make a program here do the
 //! worker's will. A program that this machine could not load is an error: the job then runs here.
 //!
 //! Times come home in our clock: of what the job changed never before the snapshot, or make would
 //! think the product older than its source; never in the future, or cargo would rebuild for ever.
 //! A product that the job found made keeps its age, or cargo would think what uses it outdated.
 
+mod others;
 mod place;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::wire;
 use crate::wire::patch::{self, Digest};
 use crate::wire::worker::{self, FromWorker, Name, Produced, Put};
 
+pub use others::Others;
 use place::{Old, Places, Temp};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +85,7 @@ pub struct Landing {
     foreign: bool,
     /// Sources that the job's own tool may write.
     reports: Vec<Name>,
+    others: Others,
     /// Asked for and not arrived yet.
     expected: HashMap<Name, Chosen>,
     arriving: Option<Arriving>,
@@ -114,6 +117,7 @@ impl Landing {
             allow_sources,
             foreign: false,
             reports: vec![],
+            others: Others::default(),
             expected: HashMap::new(),
             arriving: None,
             landed: Landed::default(),
@@ -133,6 +137,13 @@ impl Landing {
     #[must_use]
     pub fn reports(mut self, reports: Vec<Name>) -> Landing {
         self.reports = reports;
+        self
+    }
+
+    /// What other jobs bring to this tree.
+    #[must_use]
+    pub fn beside(mut self, others: Others) -> Landing {
+        self.others = others;
         self
     }
 
@@ -314,7 +325,7 @@ impl Landing {
         }
         let mut entry = temp.place(put.mode, self.local_time(put.mtime, changed))?;
         entry.hash = hash.map_or(0, Digest::finish);
-        self.landed.written.push((put.name, entry));
+        self.wrote(put.name, entry);
         Ok(())
     }
 
@@ -323,8 +334,14 @@ impl Landing {
             return Err(self.wrong("sent a link that leads out of the project,", name));
         }
         let entry = self.places.link(name, target)?;
-        self.landed.written.push((name.clone(), entry));
+        self.wrote(name.clone(), entry);
         Ok(())
+    }
+
+    fn wrote(&mut self, name: Name, entry: Entry) {
+        let place = self.places.full(&name);
+        self.others.note(place, entry.clone(), self.base.taken());
+        self.landed.written.push((name, entry));
     }
 
     /// A link may climb only at its beginning, where the way up is known to be no link itself.
@@ -383,7 +400,14 @@ impl Landing {
             Some(base) => !base.same(&here),
             None => in_tree && here.ctime >= self.base.taken(),
         };
-        changed.then(|| "it changed here while the job ran".into())
+        if !changed {
+            return None;
+        }
+        match self.others.taken(&self.places.full(name), &here) {
+            Some(taken) if taken <= self.base.taken() => None,
+            Some(_) => Some("a job with newer sources has built it".into()),
+            None => Some("it changed here while the job ran".into()),
+        }
     }
 
     fn keep(&mut self, name: Name, reason: Option<String>) {

@@ -3,7 +3,7 @@
 use rch::wire::status::Totals;
 
 use crate::common::{wait_for, write};
-use crate::kit::{PATIENT, REMOTE, fleet, go, jobs, make, said, text, waiting};
+use crate::kit::{PATIENT, REMOTE, begun, fleet, go, jobs, make, said, text, waiting};
 
 /// Four times as many jobs as slots, and none ends before all are there: each runs once, remotely,
 /// with its own output; no worker is ever given more than it has; and the daemon stays small.
@@ -149,4 +149,44 @@ fn the_first_clients_death_is_not_the_others() {
     );
     let totals = fleet.status().totals;
     assert_eq!((totals.remote, totals.cancelled), (1, 0));
+}
+
+/// Of two builds of one tree with an edit between them the older one's product stayed, if it came first:
+/// it was taken for a change of the user's.
+#[test]
+fn the_product_of_the_newer_sources_stands_there_at_last() {
+    let fleet = fleet("others", 1, 8, "");
+    let project = &fleet.home.project;
+    write(
+        &project.join("Makefile"),
+        "out: in\n\t@v=`cat in`; echo begun; if [ -d /home/builder ]; then while [ ! -e /home/builder/go-$$v ]; do sleep 0.05; done; fi; echo $$v >out\n",
+    );
+    let built = || std::fs::read_to_string(project.join("out")).unwrap();
+    for (first, second) in [("old1", "new1"), ("new2", "old2")] {
+        let mut clients = vec![];
+        let mut sources = [first, second];
+        // The one with the older sources is started first, whichever lands first.
+        sources.sort_unstable_by_key(|v| v.starts_with("new"));
+        for version in sources {
+            write(&project.join("in"), version);
+            let mut client = make(&fleet.home, project, &[REMOTE]);
+            begun(&mut client);
+            clients.push((version, client));
+        }
+        for version in [first, second] {
+            write(&fleet.workers[0].home().join(format!("go-{version}")), "");
+            let at = clients.iter().position(|(v, _)| *v == version).unwrap();
+            let output = clients.remove(at).1.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let said = text(&output.stderr);
+            let late = version == "old2";
+            assert_eq!(said.contains("newer sources"), late, "{version}: {said}");
+            assert_eq!(said.is_empty(), !late, "{version}: {said}");
+        }
+        assert!(
+            built().starts_with("new"),
+            "{first} came first: {}",
+            built()
+        );
+    }
 }

@@ -124,6 +124,7 @@ impl Daemon {
         let sources = products::may_write_sources(&survey.accepted);
         let mut landing = Landing::new(&survey.project, attempt.manifest.clone(), offset, sources);
         landing = landing.foreign(products::is_foreign(&survey.project));
+        landing = landing.beside(self.others.clone());
         let reports = chosen.iter().map(|c| &c.file);
         let reports = reports.filter(|f| products::is_report(&survey.accepted, f, &survey.project));
         landing = landing.reports(reports.map(|f| f.name.clone()).collect());
