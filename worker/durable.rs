@@ -2,9 +2,10 @@
 //!
 //! Nobody waits for that. When the daemon's ping finds a session idle, a child of ours syncs what has
 //! stood for a while and notes in each lane which state it was (`durable`). Whatever writes to the lane
-//! replaces that state first, and then the note is of none. The new state need not be synced for that:
-//! file systems bring names to the disk in the order in which they were made (ext4, xfs, btrfs), so
-//! where anything that came later survives, so does it.
+//! replaces that state first, and then the note is of none. The new state is not synced for that, which
+//! would cost each job a disk's latency: file systems bring names to the disk in the order in which they
+//! were made (ext4, xfs, btrfs), so where a new name survives, so does it. What that leaves open are the
+//! seconds in which a lane is taken up again and a tool writes into old files in place, or syncs by itself.
 
 use std::fs::{self, File};
 use std::io;
@@ -75,15 +76,22 @@ impl Syncing {
 
     /// Begins what is due, if nothing is going on.
     pub fn begin(&mut self) {
-        let has_ended = |pid: &mut Pid| matches!(process::try_wait(*pid), Ok(Some(_)) | Err(_));
-        self.child.take_if(has_ended);
-        if self.child.is_some() || !std::mem::take(&mut self.wanted) {
+        if let Some(child) = self.child {
+            match process::try_wait(child) {
+                Ok(None) => return,
+                Ok(Some(exit)) => self.wanted |= !exit.success(),
+                Err(_) => {}
+            }
+            self.child = None;
+        }
+        if !std::mem::take(&mut self.wanted) {
             return;
         }
         let (due, young) = due();
         self.wanted = young;
         if !due.is_empty() {
             self.child = fork_into(Spaces::default(), || i32::from(sync(&due).is_err())).ok();
+            self.wanted |= self.child.is_none();
         }
     }
 }
@@ -114,9 +122,17 @@ fn sync(due: &[(PathBuf, String)]) -> io::Result<()> {
     fd::close_except(&[]);
     fd::silence()?;
     process::set_pdeathsig(SIGKILL)?;
+    // One for all sessions: a sync is of the whole file system, and whoever comes second finds the notes.
+    let lock = File::create(lanes_dir().join(".syncing"))?;
+    if lock.try_lock().is_err() {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     syncfs(File::open(lanes_dir())?)?;
-    let mut due = due.iter();
-    due.try_for_each(|(lane, identity)| note(lane, identity))
+    for (lane, identity) in due {
+        // One that has been collected meanwhile needs none.
+        let _ = note(lane, identity);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
