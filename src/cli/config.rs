@@ -226,6 +226,10 @@ pub fn set(call: &Call) -> Outcome {
         .kind
         .parse(text)
         .map_err(|why| Fail::usage(Error::new(format!("bad value for '{}': {why}", key.path()))))?;
+    if let Some(fault) = settings().against(key, value.clone()) {
+        let (text, hint) = fault.parts();
+        return Err(Fail::usage(Error::new(text).hint(hint.unwrap_or_default())));
+    }
     let path = target(call);
     edit::set(&path, key, &value).map_err(Fail::config)?;
     super::workers::reload(&look);

@@ -51,7 +51,14 @@ pub fn unset(path: &Path, key: &Key) -> Result<bool> {
         .parse()
         .map_err(|c| Error::new(c.text).hint(LEFT_ALONE))?;
     let section = document.get(key.section).and_then(Item::as_table_like);
-    let Some((name, item)) = section.and_then(|s| s.get_key_value(key.name)) else {
+    let found = section.and_then(|s| s.get_key_value(key.name));
+    // 'enabled = false' above all sections.
+    let bare = || {
+        document
+            .get_key_value(key.name)
+            .filter(|_| key.is("general.enabled"))
+    };
+    let Some((name, item)) = found.or_else(bare) else {
         return Ok(false);
     };
     let span = name.span().zip(item.span());
@@ -387,6 +394,9 @@ mod tests {
         let (gone, text) = without(&path, key);
         assert_eq!(gone, Ok(true));
         assert!(text.ends_with("# more\n[transfer]\n"), "{text}");
+        fs::write(&path, "enabled = false\n[hook]\n").unwrap();
+        let bare = without(&path, "general.enabled");
+        assert_eq!(bare, (Ok(true), "[hook]\n".into()));
         for shared in ["general = { enabled = true }\n", "general.enabled = true\n"] {
             fs::write(&path, shared).unwrap();
             let (gone, text) = without(&path, "general.enabled");

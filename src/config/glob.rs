@@ -1,75 +1,59 @@
-//! What a glob must be to mean something: brackets and braces closed, no backslash at its end.
+//! Globs as they are typed: whether each is one, and where one ends in a list.
 //!
 //! The library that matches takes a broken one for one that matches nothing, and what was to stay here
 //! would travel.
 
 /// What is wrong with `glob`.
-pub fn fault(glob: &str) -> Option<&'static str> {
-    let mut chars = glob.chars();
-    let mut braces: u32 = 0;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if chars.next().is_none() => return Some("it ends in '\\'"),
-            '[' if !skip_class(&mut chars) => return Some("'[' without ']'"),
-            '{' => braces = braces.saturating_add(1),
-            '}' => braces = braces.saturating_sub(1),
-            _ => {}
-        }
-    }
-    (braces > 0).then_some("'{' without '}'")
+pub fn fault(glob: &str) -> Option<String> {
+    fast_glob::validate(glob).err().map(|e| e.to_string())
 }
 
-/// Goes behind the end of a class; false if there is none. A `]` at its beginning is one of its letters.
-fn skip_class(chars: &mut std::str::Chars<'_>) -> bool {
-    let mut first = chars.next();
-    if matches!(first, Some('!' | '^')) {
-        first = chars.next();
-    }
-    let mut next = match first {
-        Some(']') => chars.next(),
-        other => other,
-    };
-    while let Some(c) = next {
-        match c {
-            ']' => return true,
-            '\\' => next = chars.next().and_then(|_| chars.next()),
-            _ => next = chars.next(),
-        }
-    }
-    false
+/// Where in a class (`[…]`) a letter stands.
+#[derive(Clone, Copy)]
+enum Class {
+    Outside,
+    /// Behind `[`, where `!` and `^` turn it round.
+    Begins,
+    /// Where a `]` is one of its letters.
+    First,
+    Inside,
 }
 
-/// The globs of a list that was typed: its commas, but for those in braces.
+/// The globs of a list: its commas, but for those in braces and classes.
 pub fn split(list: &str) -> Vec<&str> {
-    let mut braces: u32 = 0;
-    let comma = |c: char| {
+    let (mut class, mut braces, mut escaped) = (Class::Outside, 0_u32, false);
+    let ends_one = |c: char| {
+        if std::mem::take(&mut escaped) {
+            return false;
+        }
+        let outside = matches!(class, Class::Outside);
+        escaped = c == '\\';
+        class = match (class, c) {
+            (Class::Outside, '[') => Class::Begins,
+            (Class::Begins, '!' | '^') => Class::First,
+            (Class::Inside, ']') | (Class::Outside, _) => Class::Outside,
+            (Class::Begins | Class::First | Class::Inside, _) => Class::Inside,
+        };
         match c {
-            '{' => braces = braces.saturating_add(1),
-            '}' => braces = braces.saturating_sub(1),
+            '{' if outside => braces = braces.saturating_add(1),
+            '}' if outside => braces = braces.saturating_sub(1),
             _ => {}
         }
-        c == ',' && braces == 0
+        c == ',' && outside && braces == 0
     };
-    list.split(comma).collect()
+    list.split(ends_one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `*.{o,a}` became `*.{o` and `a}`.
-    #[test]
-    fn commas_in_braces_are_the_globs_own() {
-        assert_eq!(split("*.{o,a},b, c"), ["*.{o,a}", "b", " c"]);
-        assert_eq!(split("{a,{b,c}},d"), ["{a,{b,c}}", "d"]);
-        assert_eq!(split(""), [""]);
-    }
-
-    /// A secret travelled because a bracket was not closed.
+    /// A secret travelled because a bracket was not closed, or because there were too many braces.
     #[test]
     fn a_glob_that_can_match_nothing_is_at_fault() {
+        let braces = "{a,b}".repeat(11);
         for broken in [
-            "[ab", "x[", "[]", "[!", "[a\\]", "{a,b", "x{", "a\\", "{[}]",
+            "[ab", "x[", "[]", "[!", "[a\\]", "{a,b", "x{", "a\\", "{[}]", &braces,
         ] {
             assert!(fault(broken).is_some(), "{broken}");
         }
@@ -87,6 +71,25 @@ mod tests {
         ] {
             assert_eq!(fault(good), None, "{good}");
             assert!(fast_glob::glob_match(good, name), "{good}");
+        }
+    }
+
+    /// `*.{o,a}` became `*.{o` and `a}`, and of `[{],b` the second was lost.
+    #[test]
+    fn commas_in_braces_and_classes_are_the_globs_own() {
+        for (list, globs) in [
+            ("*.{o,a},b, c", &["*.{o,a}", "b", " c"][..]),
+            ("{a,{b,c}},d", &["{a,{b,c}}", "d"]),
+            ("[{],b", &["[{]", "b"]),
+            ("[,],b", &["[,]", "b"]),
+            ("[!],],b", &["[!],]", "b"]),
+            ("[^]],b", &["[^]]", "b"]),
+            ("[\\],],b", &["[\\],]", "b"]),
+            ("\\{a,b", &["\\{a", "b"]),
+            ("a\\,b", &["a\\,b"]),
+            ("", &[""]),
+        ] {
+            assert_eq!(split(list), globs, "{list}");
         }
     }
 }

@@ -206,7 +206,21 @@ impl Settings {
                 ),
             ));
         }
+        if !config.general.socket_path.is_absolute() {
+            out.push(self.about(
+                "general.socket_path",
+                "'general.socket_path' is not absolute\nhint: let it begin with '/' or '~/'",
+            ));
+        }
         out
+    }
+
+    /// What would be wrong with `value` for `key`, which is right by itself.
+    pub fn against(mut self, key: &'static Key, value: Value) -> Option<Complaint> {
+        let before = self.contradictions();
+        self.set(key, value, Source::Default);
+        let mut after = self.contradictions().into_iter();
+        after.find(|c| !before.contains(c) && c.bare().contains(&format!("'{}' is", key.path())))
     }
 
     /// A complaint about a key's value, with the place where that stands.

@@ -75,7 +75,7 @@ impl Kind {
             Kind::Float { min, max, .. } => format!("a number from {min} to {max}"),
             Kind::Word { allowed: [], .. } => "a string".into(),
             Kind::Word { allowed, .. } => quoted(allowed, " or "),
-            Kind::Path(_) => "an absolute path, or one that begins with '~/'".into(),
+            Kind::Path(_) => "a path".into(),
             Kind::List { each, .. } => match each {
                 Each::Any => "a list of strings".into(),
                 Each::OneOf(words) => format!("a list of {}", quoted(words, ", ")),
@@ -150,7 +150,9 @@ impl Kind {
             (Kind::List { each, .. }, Value::List(l)) => {
                 l.iter().try_for_each(|t| self.check_each(*each, t))
             }
-            (Kind::Path(_), Value::Text(t)) if !is_path(t) => Err(found(&format_args!("'{t}'"))),
+            (Kind::Path(_), Value::Text(t)) if t.is_empty() || t.contains('\0') => {
+                Err(found(&format_args!("'{t}'")))
+            }
             _ => Ok(()),
         }
         .map(|()| value)
@@ -173,11 +175,6 @@ impl Kind {
         }
         Err(format!("expected {}, found '{text}'", self.expects()))
     }
-}
-
-/// Whether it names the same file wherever a program was started.
-fn is_path(text: &str) -> bool {
-    (text.starts_with('/') || text.starts_with("~/")) && !text.contains('\0')
 }
 
 /// `1 true yes on`, `0 false no off`, in any case; empty is no answer.
