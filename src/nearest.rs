@@ -9,7 +9,7 @@ pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Opti
     words
         .into_iter()
         .map(|w| (distance(word, w), w))
-        .filter(|(d, w)| *d <= 1 + word.len().min(w.len()) / 5)
+        .filter(|(d, w)| *d < word.len().max(w.len()) && *d <= 1 + word.len().min(w.len()) / 5)
         .min_by_key(|(d, _)| *d)
         .map(|(_, w)| w)
 }
@@ -55,6 +55,8 @@ mod tests {
         assert_eq!(nearest("Deamon", words), Some("daemon"));
         assert_eq!(nearest("fish", words), None);
         assert_eq!(nearest("", words), None);
+        // Of one letter everything of one letter was near.
+        assert_eq!(nearest("z", ["a", "css"]), None);
         assert_eq!(nearest("tcsh", ["bash", "zsh"]), None);
     }
 }

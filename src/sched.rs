@@ -141,10 +141,11 @@ fn reasons(candidates: &[Candidate]) -> String {
     if candidates.is_empty() {
         return "no workers are configured".into();
     }
-    let each: Vec<String> = candidates
-        .iter()
-        .map(|c| format!("{}: {}", c.id, c.refusal))
-        .collect();
+    // One that was not asked for says nothing of why the other cannot.
+    let asked = |c: &&Candidate| c.refusal != wanted::ANOTHER;
+    let any = candidates.iter().any(|c| asked(&c));
+    let told = candidates.iter().filter(|c| !any || asked(c));
+    let each: Vec<String> = told.map(|c| format!("{}: {}", c.id, c.refusal)).collect();
     each.join(", ")
 }
 
@@ -330,6 +331,9 @@ mod tests {
             choose(&fleet, 4),
             Choice::Nowhere("a: circuit open, b: drained".into())
         );
+        // Of one that was named the other's word was the noise.
+        fleet[1].refusal = wanted::ANOTHER.into();
+        assert_eq!(choose(&fleet, 4), Choice::Nowhere("a: circuit open".into()));
         assert_eq!(
             choose(&[], 1),
             Choice::Nowhere("no workers are configured".into())

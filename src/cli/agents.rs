@@ -19,7 +19,7 @@ const AGENTS: [(&str, &str, Agent); 3] = [
 pub fn examine(config: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = AGENTS.iter().filter_map(|a| installed(*a)).collect();
     if found.is_empty() {
-        let hint = "rch hook install --agent claude (or codex, or gemini)";
+        let hint = "rch hook install --agent claude; others are codex and gemini";
         found.push(note("hook", "no agent has rch's hook", hint));
     }
     found.push(match config.hook.mode.as_str() {

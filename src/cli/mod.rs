@@ -77,19 +77,24 @@ fn run(call: &parse::Call) -> i32 {
         unreachable!("BUG: a raw command was parsed");
     };
     let look = Look::here(&call.given);
-    let outcome = in_order(&look)
+    let outcome = in_order(call)
         .and_then(|()| at_home(call))
         .and_then(|()| command(call));
     out::finish(&look, &call.command.name(), outcome)
 }
 
-/// A program that asked for a format by the environment must not get another one.
-fn in_order(look: &out::Look) -> Result<(), Fail> {
+/// A program that asked for a format by the environment must not get another one. What explains
+/// settings explains that, too.
+fn in_order(call: &parse::Call) -> Result<(), Fail> {
+    let flags = call.given.has("format") || call.given.has("json");
+    if flags || matches!(call.command.words, ["doctor"] | ["config", "validate"]) {
+        return Ok(());
+    }
     let name = out::FORMAT_VARIABLE;
     let row = VARS.iter().find(|v| v.name == name);
     let value = std::env::var(name).unwrap_or_default();
     let fault = row.and_then(|row| row.fault(&value));
-    match fault.filter(|_| look.format == out::Format::People) {
+    match fault {
         Some(fault) => Err(Fail::usage(Error::new(fault))),
         None => Ok(()),
     }

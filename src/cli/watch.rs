@@ -39,11 +39,16 @@ struct Screen {
 
 impl Screen {
     fn enter() -> Result<Screen, Fail> {
-        let screen = Screen {
-            keys: Keys::take(std::io::stdin()),
-        };
+        let screen = Screen { keys: None };
         out::print(ENTER.as_bytes())?;
         Ok(screen)
+    }
+
+    /// As soon as they are ours: a shell may put us behind and fetch us again without a word.
+    fn take_keys(&mut self) {
+        if self.keys.is_none() {
+            self.keys = Keys::take(std::io::stdin());
+        }
     }
 }
 
@@ -68,14 +73,17 @@ pub fn run(look: &Look, parts: Parts) -> Outcome {
         if !show(&look, &text)? {
             break;
         }
+        if let Some(screen) = &mut screen {
+            screen.take_keys();
+        }
         match pause(&signals, screen.as_ref().and_then(|s| s.keys.as_ref())) {
             Next::Page => {}
             Next::Resized => resize(&mut look),
             Next::Stop => {
                 drop(screen.take());
                 stop();
-                screen = enter()?;
                 signals = watched()?;
+                screen = enter()?;
                 resize(&mut look);
             }
             Next::Over => break,
@@ -125,7 +133,10 @@ pub fn redraw(text: &str, rows: usize) -> String {
         lines.truncate(rows - 1);
         lines.push(&more);
     }
-    format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n"))
+    // Cleared before it is written: behind a full line the cursor stands on its last letter.
+    let last = lines.pop().unwrap_or_default();
+    let above: String = lines.iter().map(|l| format!("\x1b[K{l}\r\n")).collect();
+    format!("\x1b[H{above}\x1b[J{last}")
 }
 
 /// What ends the time of a page.
@@ -190,11 +201,11 @@ mod tests {
 
     #[test]
     fn a_page_is_redrawn_without_scrolling() {
-        assert_eq!(redraw("a\nb\n", 2), "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J");
+        assert_eq!(redraw("a\nb\n", 2), "\x1b[H\x1b[Ka\r\n\x1b[Jb");
         assert_eq!(
             redraw("a\nb\nc\n", 2),
-            "\x1b[Ha\x1b[K\r\n(2 more lines)\x1b[K\x1b[J"
+            "\x1b[H\x1b[Ka\r\n\x1b[J(2 more lines)"
         );
-        assert_eq!(redraw("", 0), "\x1b[H\x1b[K\x1b[J");
+        assert_eq!(redraw("", 0), "\x1b[H\x1b[J");
     }
 }

@@ -24,6 +24,8 @@ const MODE: &str = "chmod 755 .local/bin/rch-wkr on the worker";
 const FORMAT: &str = "copy the rch-wkr that was built for the worker's processor";
 /// It was started, and says nothing.
 pub const TRY: &str = "run 'rch-wkr --version' there by hand: it has to answer at once";
+/// Nobody answers there.
+const REACH: &str = "check host and port; 'ssh' to it by hand tells more";
 const LOGIN: &str = "check user, identity_file and the worker's authorized_keys";
 
 /// An error of what ssh or the worker's shell `said`.
@@ -42,20 +44,32 @@ pub fn explain(said: &str) -> Error {
         ACCEPT
     } else if said.contains("Permission denied") {
         LOGIN
+    } else if UNREACHED.iter().any(|words| said.contains(words)) {
+        REACH
     } else {
         return Error::new(said);
     };
     Error::new(said).hint(hint)
 }
 
+/// What ssh says where nobody answers; ssh(1) takes the words from the C library.
+const UNREACHED: [&str; 5] = [
+    "Connection refused",
+    "Connection timed out",
+    "No route to host",
+    "Network is unreachable",
+    "Could not resolve hostname",
+];
+
 /// What the shell there says of `rch-wkr`, before it can say anything itself.
 fn program(said: &str) -> Option<&'static str> {
-    let has = |words: &str| said.contains(words);
+    // By its path: a host or a user may be called so. zsh names it at the end, the others before.
+    let about_it = |part: &&str| part.contains("/rch-wkr: ") || part.ends_with("/rch-wkr");
+    let part = said.split("; ").find(about_it)?.to_lowercase();
     match () {
-        () if !has("rch-wkr") => None,
-        () if has("not found") || has("No such file") => Some(COPY),
-        () if has("Permission denied") => Some(MODE),
-        () if has("Exec format error") || has("cannot execute") => Some(FORMAT),
+        () if part.contains("not found") || part.contains("no such file") => Some(COPY),
+        () if part.contains("permission denied") => Some(MODE),
+        () if part.contains("exec format error") || part.contains("cannot execute") => Some(FORMAT),
         () => None,
     }
 }
@@ -76,11 +90,13 @@ pub fn mute(exit: Option<Exit>) -> Error {
 /// ssh's own failure, ssh(1).
 const SSH_FAILED: u8 = 255;
 
-/// Without the frame of `@` that ssh draws around a warning; lines are joined by `; `.
+/// Without the frame of `@` that ssh draws around a warning, and what it says of a host that is new;
+/// lines are joined by `; `.
 fn without_banner(said: &str) -> String {
     let parts = said.split("; ").filter_map(|part| {
         let text = part.trim_matches(|c| c == '@' || c == ' ');
-        (!text.is_empty()).then_some(if part.starts_with('@') { text } else { part })
+        let known = part.starts_with("Warning: Permanently added ");
+        (!text.is_empty() && !known).then_some(if part.starts_with('@') { text } else { part })
     });
     parts.collect::<Vec<_>>().join("; ")
 }
@@ -106,6 +122,10 @@ pub fn exact(hint: &str, worker: &Worker, program: Option<&std::path::Path>) -> 
             copy::there(worker, "true")
         ),
         (MODE, _) if away => copy::there(worker, &format!("chmod 755 {REMOTE_PROGRAM}")),
+        (REACH, _) if ssh => format!(
+            "check host and port; this tells more: {}",
+            copy::there(worker, "true")
+        ),
         (TRY, _) if away => format!(
             "it has to answer at once: {}",
             copy::there(worker, &format!("{REMOTE_PROGRAM} --version"))
@@ -132,6 +152,18 @@ mod tests {
             // It was taken for a login that is refused.
             ("sh: 1: exec: .local/bin/rch-wkr: Permission denied", MODE),
             ("sh: 1: exec: .local/bin/rch-wkr: Exec format error", FORMAT),
+            (
+                "ssh: connect to host css port 22: Connection refused",
+                REACH,
+            ),
+            (
+                "Warning: Permanently added 'css' (ED25519) to the list of known hosts.; ci@css: Permission denied (publickey).",
+                LOGIN,
+            ),
+            ("zsh:1: permission denied: .local/bin/rch-wkr", MODE),
+            ("zsh:1: no such file or directory: .local/bin/rch-wkr", COPY),
+            ("ci@rch-wkr-1: Permission denied (publickey).", LOGIN),
+            ("rch-wkr: Permission denied (publickey).", LOGIN),
         ] {
             assert!(hint(said).is_some_and(|h| h.contains(part)), "{said}");
         }

@@ -6,6 +6,9 @@
 
 use crate::nearest::nearest;
 
+/// Why a job does not go to a worker where `RCH_WORKER` names one.
+pub const ANOTHER: &str = "RCH_WORKER names another";
+
 /// What the environment of a command asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -31,7 +34,7 @@ impl Wanted {
     /// Why the job does not go to a worker of these names; empty if it may.
     pub fn refusal(&self, worker: Names<'_>) -> &'static str {
         if self.forced.as_ref().is_some_and(|f| f != worker.0) {
-            return "RCH_WORKER names another";
+            return ANOTHER;
         }
         if !self.pool.is_empty() && !self.pool.iter().any(|word| has(worker, word)) {
             return "not in RCH_WORKERS";

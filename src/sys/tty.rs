@@ -58,6 +58,10 @@ impl<F: AsFd> AsFd for Keys<F> {
 
 impl<F: AsFd> Drop for Keys<F> {
     fn drop(&mut self) {
+        // A process behind would be stopped for it, and whoever is in front has its own settings.
+        if !is_foreground(&self.fd) {
+            return;
+        }
         // SAFETY: tcsetattr reads one termios, which is live. Nobody is left to tell of a failure.
         unsafe { libc::tcsetattr(self.fd.as_fd().as_raw_fd(), libc::TCSANOW, &self.before) };
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::grid::{bytes, shorten};
+use super::grid::bytes;
 use super::out::{self, Fail, Look, clean};
 use super::parse::Given;
 use super::status::count;
@@ -29,7 +29,6 @@ use crate::config::Config;
 use crate::config::vars::is_on;
 use crate::error::{Error, cause};
 use crate::exit;
-use crate::shell::quoted;
 use crate::sys::fd::{self, same_file};
 use crate::sys::process::{self, Exit};
 use crate::sys::signal::{self, Signals};
@@ -71,17 +70,20 @@ fn refuse(given: &Given, argv: &[OsString], refusal: &Refusal) -> i32 {
         true => refusal.why.text().into(),
         false => refusal.to_string(),
     };
-    let words = argv.iter().map(|a| quoted(&clean(&a.to_string_lossy())));
-    let line = words.collect::<Vec<_>>().join(" ");
-    let command = shorten(&Look::here(given), &line, LONG_COMMAND);
-    let text = format!("'{command}' is not sent away: {why}");
+    // No other words of it: one may be a password.
+    let subcommand = argv.get(1).filter(|word| *word == refusal.word.as_str());
+    let (name, why) = match subcommand {
+        Some(word) => (
+            format!("{} {}", argv[0].display(), word.display()),
+            refusal.why.text().into(),
+        ),
+        None => (argv[0].display().to_string(), why),
+    };
+    let text = format!("'{}' is not sent away: {why}", clean(&name));
     let error = Error::new(text).hint("run it without 'rch exec'");
     let fail = Fail::new(exit::NOT_COMPILE, "usage", error);
     out::finish(&Look::here(given), "exec", Err(fail))
 }
-
-/// Characters of a command that an error repeats.
-const LONG_COMMAND: usize = 60;
 
 /// One command on its way.
 struct Run<'a> {

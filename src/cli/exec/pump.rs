@@ -60,10 +60,8 @@ pub(super) struct Pump<'a> {
     line: Line,
     /// The first signal that was passed on, and until when its effect is awaited.
     stopped: Option<(i32, Instant)>,
-    /// When the daemon last said something; `None` before its first word.
+    /// When the daemon last said something of the command; `None` before.
     heard: Option<Instant>,
-    /// It has said something besides its greeting.
-    answered: bool,
     begun: Instant,
     /// What the daemon recorded of the job, once it is over.
     job: Option<Box<Job>>,
@@ -85,7 +83,6 @@ impl<'a> Pump<'a> {
             line,
             stopped: None,
             heard: None,
-            answered: false,
             begun: Instant::now(),
             job: None,
             lost: None,
@@ -118,14 +115,13 @@ impl<'a> Pump<'a> {
                 Ok(Some(message)) => {
                     readable = false;
                     self.heard = Some(Instant::now());
-                    self.answered |= !matches!(message, FromDaemon::Hello { .. });
                     if let Some(ending) = self.take(message) {
                         return ending;
                     }
                     continue;
                 }
                 Ok(None) => {}
-                Err(e) if !self.answered && self.stopped.is_none() => {
+                Err(e) if self.heard.is_none() && self.stopped.is_none() => {
                     return Ending::Unanswered(e.text().into());
                 }
                 Err(e) => return self.silent(e.text()),

@@ -256,7 +256,8 @@ impl Daemon {
                 self.local_reasons.count(&job.reason);
             }
             Stage::Done(Outcome::Cancelled) => self.totals.cancelled += 1,
-            _ => self.totals.remote += 1,
+            Stage::Done(Outcome::Remote) => self.totals.remote += 1,
+            stage => unreachable!("BUG: a job that is {} is over", stage.name()),
         }
         self.totals.sent_bytes += row.sent_bytes;
         self.totals.returned_bytes += row.returned_bytes;
