@@ -549,3 +549,37 @@ fn a_lane_whose_daemon_was_killed_before_its_record_is_in_doubt() {
     remote(&home, &["make"]);
     assert!(home.project.join("app").exists());
 }
+
+/// Two workers of one home share its lanes, and so does a daemon that was killed with its next one: what
+/// was touched meanwhile has the content that the lane holds, and make took its products for made.
+#[test]
+fn a_touch_is_not_lost_where_nobody_knows_what_a_lane_holds() {
+    let home = Home::new("touched");
+    write(
+        &home.path().join(".config/rch/workers.toml"),
+        "[[workers]]\nid = \"a\"\ntransport = \"local\"\n[[workers]]\nid = \"b\"\ntransport = \"local\"\n",
+    );
+    write(
+        &home.project.join("Makefile"),
+        "out: in\n\t@cp in out; echo made\n",
+    );
+    write(&home.project.join("in"), "1");
+    let source = fs::File::options()
+        .append(true)
+        .open(home.project.join("in"));
+    let source = source.unwrap();
+    let make = |worker: &str| {
+        let mut make = home.rch(&["exec", "--", "make"]);
+        make.env("RCH_REQUIRE_REMOTE", "1")
+            .env("RCH_WORKER", worker);
+        String::from_utf8(make.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(make("a"), "made\n");
+    // Each is dated behind what was made, in a past that both clocks agree on.
+    for worker in ["b", "a", "b"] {
+        source.set_modified(std::time::SystemTime::now()).unwrap();
+        assert_eq!(make(worker), "made\n", "{worker}");
+        assert_eq!(make(worker), "make: 'out' is up to date.\n", "{worker}");
+    }
+    assert_eq!(make("a"), "make: 'out' is up to date.\n");
+}

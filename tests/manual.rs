@@ -720,6 +720,7 @@ fn daemon_and_worker_speak_as_the_page_says() {
                 files: vec![Held {
                     name: name(),
                     mode: 0o644,
+                    mtime: now,
                     kind: Kind::File { size: 1 },
                     hash: 2
                 }],

@@ -180,6 +180,7 @@ pub fn holds(lane: &Lane, out: &mut Output) -> Done<()> {
             each(Held {
                 name: Name { root, path },
                 mode: stat.mode & 0o7777,
+                mtime: stat.mtime,
                 kind,
                 hash,
             })

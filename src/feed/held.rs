@@ -3,25 +3,34 @@
 //!
 //! The answer is a manifest of the lane, so that the ordinary difference to it repairs the lane. A
 //! file that the lane already has keeps its age there, and with it all that was built from it; of
-//! rsync, which this replaces, the same could not be had without a second look at every file.
+//! rsync, which this replaces, the same could not be had without a second look at every file. One that
+//! was touched here since is younger than what the lane has, and goes again.
 
 use crate::manifest::{Entry, Kind, Manifest};
 use crate::roots::Project;
+use crate::time::Stamp;
 use crate::wire::worker::{self, Held, Name};
 
 use super::Reader;
 
 /// What the lane holds, as a manifest from which `manifest` can be reached: an entry is `manifest`'s
-/// own where the lane has the same, and one that differs from it where not. `products` says that
-/// there may be products among the files (make and compilers write where they like).
-pub fn known(project: &Project, manifest: &Manifest, held: Vec<Held>, products: bool) -> Manifest {
+/// own where the lane has the same, and one that differs from it where not. `offset` is the worker's
+/// clock minus ours; `products` says that there may be products among the files (make and compilers
+/// write where they like).
+pub fn known(
+    project: &Project,
+    manifest: &Manifest,
+    held: Vec<Held>,
+    offset: Stamp,
+    products: bool,
+) -> Manifest {
     let mut reader = Reader::new(project.roots.clone());
     let mut entries: Vec<(Name, Entry)> = held
         .into_iter()
         .map(|h| {
             let entry = manifest
                 .get(&h.name)
-                .filter(|e| is_same(&h, e, &mut reader));
+                .filter(|e| is_same(&h, e, &mut reader) && !is_touched(&h, e, offset));
             let entry = entry
                 .cloned()
                 .unwrap_or_else(|| Entry::unlike_any(kind(&h.kind)));
@@ -46,6 +55,17 @@ fn is_same(held: &Held, entry: &Entry, reader: &mut Reader) -> bool {
         }
         _ => false,
     }
+}
+
+/// How well clocks are known of each other. Less would send what nobody has touched, more would take what
+/// somebody has for old.
+const DOUBT: Stamp = 10_000_000;
+
+/// Whether the file was touched here since the lane got it: what is written to a lane is never dated
+/// before the file here. By either clock, because rsync leaves our times as they are.
+fn is_touched(held: &Held, entry: &Entry, offset: Stamp) -> bool {
+    let here = entry.mtime.min(entry.mtime.saturating_add(offset));
+    entry.is_file() && here > held.mtime.saturating_add(DOUBT)
 }
 
 fn kind(kind: &worker::Kind) -> Kind {

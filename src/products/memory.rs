@@ -1,7 +1,8 @@
 //! What came home from one lane before, so that it need not come again.
 //!
 //! A file is known by the worker's size and time of it and by what stood here afterwards. What is
-//! remembered survives the daemon (`encode`); to lose it costs a transfer, nothing else.
+//! remembered survives the daemon (`encode`). To lose it costs a transfer, and where a `cargo clean` here
+//! is still to be passed on, that.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -74,7 +74,13 @@ fn begin_feed(mut order: Order) -> Result<Fed> {
         (None, None) => {
             let held = std::mem::take(&mut order.held);
             let (project, manifest) = (&order.project, &order.manifest);
-            Arc::new(held::known(project, manifest, held, order.products))
+            Arc::new(held::known(
+                project,
+                manifest,
+                held,
+                order.offset,
+                order.products,
+            ))
         }
     };
     let changes = base.changes(&order.manifest);

@@ -351,7 +351,7 @@ impl FromWorker {
                 w.flag(*last);
                 w.list(files, |w, f| {
                     put_name(w, &f.name);
-                    w.u32(f.mode).u64(f.hash);
+                    w.u32(f.mode).i64(f.mtime).u64(f.hash);
                     put_kind(w, &f.kind);
                 });
             }),
@@ -445,6 +445,7 @@ impl FromWorker {
                     Ok(Held {
                         name: name(r)?,
                         mode: r.u32()? & 0o7777,
+                        mtime: r.i64()?,
                         hash: r.u64()?,
                         kind: kind(r)?,
                     })

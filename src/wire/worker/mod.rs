@@ -65,6 +65,8 @@ pub struct Held {
     pub name: Name,
     /// Permission bits only (0o7777).
     pub mode: u32,
+    /// By the worker's clock.
+    pub mtime: Stamp,
     pub kind: Kind,
     /// XXH3 (64 bits) of a file's content; 0 for anything else.
     pub hash: u64,

@@ -135,6 +135,7 @@ fn every_message_survives_the_way_there_and_back() {
             files: vec![Held {
                 name: file("t"),
                 mode: 0o644,
+                mtime: 6,
                 kind: Kind::File { size: 4 },
                 hash: 5,
             }],
