@@ -160,7 +160,10 @@ pub static SHAPES: &[Shape] = &[
             ("[].sessions", "Connections of rch-wkr that stand"),
             ("[].lanes", "Trees of projects that it holds"),
             ("[].latency_ms", "One round trip; 0 before it is measured"),
-            ("[].speed", "0 to 100"),
+            (
+                "[].speed",
+                "0 to 100; of one that was not measured, that of the best",
+            ),
             ("[].priority", "Percent"),
             ("[].tags[]", "Words for RCH_WORKERS"),
             ("[].jobs_done", "Since the daemon started"),

@@ -1,11 +1,14 @@
 //! What people order: drain, enable, add, remove, edit, measure.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use crate::common::home::{Home, shared_key};
 use crate::common::sshd::Sshd;
 use crate::common::{wait_for, write};
-use crate::kit::{Fleet, PATIENT, REMOTE, configure, fleet, jobs, make, said, text, up, waiting};
+use crate::kit::{
+    Fleet, PATIENT, REMOTE, begun, configure, fleet, jobs, make, said, text, up, waiting,
+};
 
 fn order(home: &Home, args: &[&str]) -> Output {
     let output = home.rch(args).output().unwrap();
@@ -229,4 +232,33 @@ fn a_job_runs_with_its_slots() {
     assert_eq!(flags(&["make", "-j64"]), ("-j3".into(), 3));
     assert_eq!(flags(&["make", "-j", "2"]), ("-j2".into(), 2));
     assert_eq!(flags(&["make", "-j"]), ("-j2".into(), 2));
+}
+
+/// Whoever waits for a job that is cancelled is told so, and nothing of it is left there.
+#[test]
+fn a_cancelled_job_is_over_for_everybody() {
+    let fleet = fleet("cancel", 1, 4, PATIENT);
+    waiting(&fleet.home.project);
+    let mut clients = [0, 1].map(|_| make(&fleet.home, &fleet.home.project, &[REMOTE]));
+    clients.iter_mut().for_each(begun);
+    let id = format!("j{}", jobs(&fleet.home, "running", 1)[0].id);
+    let cancelled = fleet.home.rch(&["cancel", &id]).output().unwrap();
+    assert!(cancelled.status.success(), "{cancelled:?}");
+    for client in clients {
+        let output = client.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(15), "{output:?}");
+        assert_eq!(
+            text(&output.stderr),
+            "rch: job j1 was stopped by 'rch cancel'\n"
+        );
+    }
+    fleet.quiet();
+    let row = fleet.status().jobs.remove(0);
+    assert_eq!(
+        (format!("j{}", row.id), row.state.as_str()),
+        (id.clone(), "cancelled")
+    );
+    let again = fleet.home.rch(&["cancel", &id]).output().unwrap();
+    let over = format!("rch: job '{id}' is over already\n");
+    assert!(text(&again.stderr).starts_with(&over), "{again:?}");
 }

@@ -16,7 +16,7 @@ use crate::client::{Daemon, GREETING};
 use crate::error::Error;
 use crate::sys::fd::{Watch, poll, write_all};
 use crate::sys::process::Exit;
-use crate::sys::signal::Signals;
+use crate::sys::signal::{SIGPIPE, Signals};
 use crate::wire::client::{FromDaemon, ToDaemon};
 use crate::wire::status::{Job, Phase};
 
@@ -43,6 +43,10 @@ pub(super) enum Ending {
     Unwritten(Error),
     /// The user stopped it and the remote side did not follow in time.
     Stopped(i32),
+}
+
+fn is_hangup(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal(number) if i32::from(number) == SIGPIPE)
 }
 
 impl Ending {
@@ -103,7 +107,10 @@ impl<'a> Pump<'a> {
         }
         self.write(&rest.pieces);
         match (ending, self.lost) {
-            (Ending::Exit(exit, _), Some(error)) if exit.success() => Ending::Unwritten(error),
+            // The pipe that was closed there stands for the disk that is full here.
+            (Ending::Exit(exit, _), Some(error)) if exit.success() || is_hangup(exit) => {
+                Ending::Unwritten(error)
+            }
             (ending, _) => ending,
         }
     }

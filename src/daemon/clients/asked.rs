@@ -79,7 +79,9 @@ impl Daemon {
             };
             return self.refuse(id, &text, "'rch status --jobs' lists those there are");
         };
+        let why = format!("job {job} was stopped by 'rch cancel'");
         for client in std::mem::take(&mut found.subscribers) {
+            self.tell(client, &FromDaemon::Note(why.clone()));
             self.tell(client, &FromDaemon::Exited(Exit::Signal(15)));
         }
         self.cancel(job);
