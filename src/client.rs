@@ -54,6 +54,8 @@ pub struct Daemon {
     stream: UnixStream,
     input: Vec<u8>,
     start: usize,
+    /// It has greeted in another protocol, and listens to nothing.
+    deaf: bool,
 }
 
 impl Daemon {
@@ -96,6 +98,7 @@ impl Daemon {
             stream,
             input: Vec::new(),
             start: 0,
+            deaf: false,
         };
         let hello = ToDaemon::Hello {
             protocol: wire::PROTOCOL,
@@ -114,6 +117,11 @@ impl Daemon {
             Err(Unreachable::Absent) => start(socket),
             other => other,
         }
+    }
+
+    /// Whether it is of a version that speaks another protocol, and so can be told nothing.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// # Errors
@@ -198,12 +206,14 @@ impl Daemon {
         self.start += used;
         match message.map_err(garbled)? {
             FromDaemon::Hello { protocol, .. } if protocol == wire::PROTOCOL => self.take(),
-            FromDaemon::Hello { protocol, version } => Err(Error::new(format!(
-                "rchd {version} speaks protocol {protocol}, rch {} speaks {}",
-                wire::VERSION,
-                wire::PROTOCOL
-            ))
-            .hint("rch daemon restart")),
+            FromDaemon::Hello { protocol, version } => {
+                self.deaf = true;
+                let (ours, number) = (wire::VERSION, wire::PROTOCOL);
+                let text = format!(
+                    "rchd {version} speaks protocol {protocol}, rch {ours} speaks {number}"
+                );
+                Err(Error::new(text).hint("rch daemon restart"))
+            }
             message => Ok(Some(message)),
         }
     }

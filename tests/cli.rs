@@ -655,3 +655,55 @@ fn a_machine_format_is_alone_on_stdout() {
         assert_eq!(back, json, "{args:?}");
     }
 }
+
+/// Not a test: what the next one starts under the name of a daemon. It greets in another protocol, as
+/// one that an update has left behind, and ends by a signal alone.
+#[test]
+#[ignore = "it poses as a daemon"]
+fn pose_as_an_older_daemon() {
+    use std::io::{Read, Write};
+    let socket = std::env::var_os("OLD_SOCKET").expect("started by a test");
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    writeln!(std::io::stdout(), "listening").unwrap();
+    for client in listener.incoming() {
+        let mut client = client.unwrap();
+        let mut hello = vec![];
+        let (protocol, version) = (rch::wire::PROTOCOL - 1, "0.0.9".into());
+        rch::wire::client::FromDaemon::Hello { protocol, version }.encode(&mut hello);
+        let _ = client.write_all(&hello);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let _ = client.read_to_end(&mut vec![]);
+    }
+}
+
+/// After an update that changed the protocol the remedy that was named did nothing for ten seconds, and
+/// every command ran here until somebody found the old daemon by its pid.
+#[test]
+fn a_daemon_of_an_older_protocol_can_be_stopped() {
+    use std::io::{BufRead, BufReader};
+    let home = Home::new("older");
+    let socket = home.0.join(".cache/rch/rch.sock");
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let program = home.0.join("rchd");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut old = Command::new(program)
+        .args([
+            "--exact",
+            "pose_as_an_older_daemon",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("OLD_SOCKET", &socket)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(old.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|l| l.contains("listening")));
+    let ran = home.run(&["status"]);
+    assert!(ran.err.contains(" speaks protocol "), "{ran:?}");
+    assert!(ran.err.ends_with("hint: rch daemon restart\n"), "{ran:?}");
+    let ran = home.run(&["daemon", "restart"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(!old.wait().unwrap().success(), "it was ended");
+    assert_eq!(home.run(&["status"]).status, Some(0));
+}

@@ -17,6 +17,9 @@ use super::{Outcome, link, status};
 use crate::client::{self, Daemon, Unreachable};
 use crate::error::{Error, Result};
 use crate::sys::fd::poll;
+use crate::sys::process;
+use crate::sys::signal::SIGTERM;
+use crate::sys::socket::peer;
 use crate::wire::client::Ask;
 use crate::wire::status::Status;
 
@@ -85,6 +88,9 @@ fn leave(look: &Look) -> std::result::Result<bool, Fail> {
     daemon.ask(&Ask::Stop).map_err(link::silent)?;
     // It answers or not; when the connection ends, it is about to leave.
     while daemon.next(FAREWELL).is_ok() {}
+    if daemon.is_deaf() {
+        dismiss(&daemon);
+    }
     let until = Instant::now() + FAREWELL;
     while Instant::now() < until {
         match link::connect(look) {
@@ -93,6 +99,16 @@ fn leave(look: &Look) -> std::result::Result<bool, Fail> {
         };
     }
     Err(link::silent(Error::new("rchd does not stop")))
+}
+
+/// One that an update has left behind hears no word of ours, but signals it knows.
+fn dismiss(daemon: &Daemon) {
+    let Ok(peer) = peer(daemon) else { return };
+    let name = std::fs::read(format!("/proc/{}/comm", peer.pid.0)).unwrap_or_default();
+    // A supervisor may have made the socket.
+    if name == b"rchd\n" {
+        let _ = process::kill(peer.pid, SIGTERM);
+    }
 }
 
 pub fn restart(call: &Call) -> Outcome {
