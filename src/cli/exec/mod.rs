@@ -64,20 +64,16 @@ pub fn main(given: &Given, argv: &[OsString]) -> i32 {
 }
 
 fn refuse(given: &Given, argv: &[OsString], refusal: &Refusal) -> i32 {
-    // The command as a whole need not be named twice.
-    let about_all = argv[0].to_str() == Some(refusal.word.as_str());
-    let why = match about_all {
+    let (first, word) = (argv[0].display(), refusal.word.as_str());
+    // No other words of it: one may be a password.
+    let (name, named) = match argv.get(1) {
+        Some(second) if second == word => (format!("{first} {word}"), true),
+        _ => (first.to_string(), argv[0] == word),
+    };
+    // What is named already need not be named again.
+    let why = match named {
         true => refusal.why.text().into(),
         false => refusal.to_string(),
-    };
-    // No other words of it: one may be a password.
-    let subcommand = argv.get(1).filter(|word| *word == refusal.word.as_str());
-    let (name, why) = match subcommand {
-        Some(word) => (
-            format!("{} {}", argv[0].display(), word.display()),
-            refusal.why.text().into(),
-        ),
-        None => (argv[0].display().to_string(), why),
     };
     let text = format!("'{}' is not sent away: {why}", clean(&name));
     let error = Error::new(text).hint("run it without 'rch exec'");
