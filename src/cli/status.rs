@@ -139,8 +139,9 @@ pub fn workers(look: &Look, workers: &[Worker]) -> String {
 fn in_full(look: &Look, workers: &[Worker]) -> String {
     table(look, workers, |w| {
         let mut row = row(look, w, false);
-        let text = format!("    {}\n", fold(&particulars(w), 4, 6, look.width));
-        row.below.insert_str(0, &look.paint(Ink::Dim, &text));
+        let text = fold(&particulars(w), 4, 6, look.width);
+        let text = format!("    {}\n", look.paint(Ink::Dim, &text));
+        row.below.insert_str(0, &text);
         row
     })
 }
